@@ -1,0 +1,48 @@
+// What every balancer is: a choice among the members of one pool, made on the request's way, so without allocation and
+// without a promise. A balancer knows no sockets and no clock; time and chance are handed in.
+
+import type { Milliseconds } from "../core/clock.ts";
+
+/** One target as a balancer sees it. The state of the pool owns it and changes it between picks. */
+export type Member = {
+  readonly address: string;
+  /** Integer, 0 takes no new work. */
+  readonly weight: number;
+  readonly backup: boolean;
+  /** Failed reports that take it out, as in the pool; a failed one lowers smooth round robin's weight by weight / maxFails. Absent: 1. */
+  readonly maxFails?: number;
+  /** Intent is up and health is not unhealthy. */
+  eligible: boolean;
+  /** Exchanges under way here. */
+  active: number;
+  /** Most exchanges at a time; Infinity is no limit. */
+  readonly activeMax: number;
+  /** Serial of the exchange that last tried this member: it is not picked twice for one exchange. */
+  triedBy: number;
+  /** Peak EWMA of the time to the first byte, in milliseconds, and when it was last fed. 0: nothing known. */
+  latencyMs: Milliseconds;
+  latencyAtMs: Milliseconds;
+};
+
+/** What one pick may look at; one object, reused for every pick. */
+export type Pick = {
+  nowMs: Milliseconds;
+  /** Serial of the exchange, never 0. */
+  exchange: number;
+  /** 32-bit hash of the key the pool hashes by (src/balance/hash.ts); for ipHash the client's address text is hashed instead. */
+  keyHash: number;
+  /** The client's address as text, for ipHash. */
+  clientAddress: string;
+};
+
+export type Balancer = {
+  /** The index of the chosen member, or -1 when none takes work. Does not change `active` or `triedBy`. */
+  pick(pick: Pick): number;
+  /** An outcome of live traffic; smooth weighted round robin lowers the effective weight of a member that fails, as nginx. */
+  report(index: number, ok: boolean): void;
+};
+
+/** True when this member may be picked for this exchange. */
+export function takesWork(member: Member, pick: Pick): boolean {
+  return member.eligible && member.weight > 0 && member.active < member.activeMax && member.triedBy !== pick.exchange;
+}

@@ -1,0 +1,68 @@
+// The balancer of a pool, made once per change of the pool and asked once per try: the policy over the primaries, and the
+// same policy over the backups for as long as no primary takes work. Indexes are into the members as they were handed in.
+// It adds two array look-ups to a pick, and nothing at all to a pool without backups. It must not look at health itself.
+
+import type { Random } from "../core/random.ts";
+import type { Balance } from "../model/pool.ts";
+import type { Balancer, Member, Pick } from "./balancer.ts";
+import { createConsistentHash } from "./consistent-hash.ts";
+import { createIpHash } from "./ip-hash.ts";
+import { createLeastConnections } from "./least-connections.ts";
+import { createRandom } from "./random.ts";
+import { createSmoothRoundRobin } from "./smooth-round-robin.ts";
+import { createTwoChoices } from "./two-choices.ts";
+
+/**
+ * The members stay the caller's, who changes `eligible`, `active`, `triedBy` and the latency between picks; which members
+ * there are, their weights and who is a backup must not change: make a new picker. Primaries and backups each form a pool
+ * of their own for the policy, as in nginx.
+ */
+export function createPicker(policy: Balance, members: readonly Member[], random: Random): Balancer {
+  const primaries: number[] = [];
+  const backups: number[] = [];
+  const place = new Int32Array(members.length);
+  for (const [index, member] of members.entries()) {
+    const group = member.backup ? backups : primaries;
+    place[index] = group.length;
+    group.push(index);
+  }
+  if (backups.length === 0) return createBalancer(policy, members, random);
+
+  const first = createBalancer(policy, pickOut(members, primaries), random);
+  const second = createBalancer(policy, pickOut(members, backups), random);
+  return {
+    pick(pick: Pick): number {
+      const primary = first.pick(pick);
+      if (primary >= 0) return primaries[primary]!;
+      const backup = second.pick(pick);
+      return backup >= 0 ? backups[backup]! : -1;
+    },
+    report(index: number, ok: boolean): void {
+      if (members[index]!.backup) second.report(place[index]!, ok);
+      else first.report(place[index]!, ok);
+    },
+  };
+}
+
+function pickOut(members: readonly Member[], indexes: readonly number[]): Member[] {
+  return indexes.map((index) => members[index]!);
+}
+
+function createBalancer(balance: Balance, members: readonly Member[], random: Random): Balancer {
+  switch (balance.policy) {
+    case "roundRobin":
+      return createSmoothRoundRobin(members);
+    case "leastConnections":
+      return createLeastConnections(members);
+    case "random":
+      return createRandom(members, random);
+    case "twoChoices":
+      return createTwoChoices(members, random);
+    case "ipHash":
+      return createIpHash(members);
+    case "consistentHash":
+      return createConsistentHash(members);
+    default:
+      return balance satisfies never;
+  }
+}

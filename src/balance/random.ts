@@ -1,0 +1,15 @@
+// Weighted random, on the request's way: each pick stands for itself, so many balancers in front of one pool need not
+// know of each other and never fall into step. Costs one draw and log2(N) steps, whatever the size of the pool.
+
+import type { Random } from "../core/random.ts";
+import type { Balancer, Member, Pick } from "./balancer.ts";
+import { createSampler } from "./weighted-sample.ts";
+
+export function createRandom(members: readonly Member[], random: Random): Balancer {
+  const sampler = createSampler(members, random);
+  return {
+    pick: (pick: Pick): number => sampler.sample(pick, -1),
+    // Whoever fails is taken out by health; until then it keeps its share.
+    report: () => {},
+  };
+}

@@ -1,0 +1,25 @@
+// Power of two choices, on the request's way: two different members are drawn by weight, and the one where a new exchange
+// would wait less (peak EWMA latency * (active + 1) / weight) is picked. Two draws make the longest queue exponentially
+// shorter than one draw does, and unlike least connections a stale view never sends everyone to the same target. Costs
+// two draws and two exponentials, whatever the size of the pool. It must not feed latencies itself: the proxy calls
+// observeLatency at the first byte and observeFailure for a failed exchange (peak-ewma.ts).
+
+import type { Random } from "../core/random.ts";
+import type { Balancer, Member, Pick } from "./balancer.ts";
+import { expectedWait } from "./peak-ewma.ts";
+import { createSampler } from "./weighted-sample.ts";
+
+export function createTwoChoices(members: readonly Member[], random: Random): Balancer {
+  const sampler = createSampler(members, random);
+  return {
+    pick(pick: Pick): number {
+      const one = sampler.sample(pick, -1);
+      if (one < 0) return -1;
+      const other = sampler.sample(pick, one);
+      if (other < 0) return one;
+      return expectedWait(members[other]!, pick.nowMs) < expectedWait(members[one]!, pick.nowMs) ? other : one;
+    },
+    // What failures say is in the members' latency.
+    report: () => {},
+  };
+}

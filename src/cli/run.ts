@@ -1,0 +1,133 @@
+// `evenkeel run -c FILE`: the balancer itself. Wires the supervisor to what may ask something of it: signals and the admin
+// API. Exit 0 after a drain; 1 when it could not start, with every reason on stderr.
+
+import { resolve } from "node:path";
+import { performance } from "node:perf_hooks";
+import { fileURLToPath } from "node:url";
+import type { Command } from "commander";
+import { Option } from "commander";
+import type { AdminServer } from "../admin/server.ts";
+import type { Supervisor } from "../control/supervisor.ts";
+import type { SlotsConfig } from "../control/worker-slots.ts";
+import { formatSocketAddress } from "../core/address.ts";
+import { type Log, type LogLevel, logLevels } from "../core/log.ts";
+import { type CliIo, type ExitCode, exitCodes } from "./cli-io.ts";
+import { programVersion } from "./version.ts";
+
+export type RunOptions = {
+  readonly configFile: string;
+  readonly pidFile: string | undefined;
+  readonly workerPath: string;
+  /** Waits other than the usual ones. */
+  readonly slots?: Partial<SlotsConfig>;
+  readonly log: Log;
+  readonly err: (text: string) => void;
+};
+
+const workerPath = fileURLToPath(new URL("../worker/main.ts", import.meta.url));
+
+export function addRunCommand(program: Command, io: CliIo): void {
+  program
+    .command("run")
+    .description("balance, in the foreground, until SIGTERM or SIGINT (SIGHUP reloads, SIGUSR1 reopens the logs)")
+    .requiredOption("-c, --config <file>", "configuration file (YAML or JSON)")
+    .addOption(new Option("--log-level <level>", "least level to log").choices(logLevels).default("info"))
+    .option("--pid-file <path>", "write the process id here once every worker serves")
+    .action(async (options: { config: string; logLevel: LogLevel; pidFile?: string }) => {
+      const { openProgramLog } = await import("../io/program-log.ts");
+      const code = await runNode({
+        configFile: options.config,
+        pidFile: options.pidFile === undefined ? undefined : resolve(options.pidFile),
+        workerPath,
+        log: openProgramLog(options.logLevel),
+        err: io.err,
+      });
+      io.setExitCode(code);
+    });
+}
+
+/** Runs a node from its start to its end and returns the exit code. Takes the process's signals. */
+export async function runNode(options: RunOptions): Promise<ExitCode> {
+  const { loadConfig } = await import("../control/load-config.ts");
+  // Absolute, so that it means the same file on every reload.
+  const load = () => loadConfig(resolve(options.configFile));
+  const loaded = await loadConfig(options.configFile);
+  for (const warning of loaded.warnings) options.log.warn("configuration", { warning });
+  if (!loaded.ok) return refuse(options, loaded.problems);
+
+  const { Supervisor } = await import("../control/supervisor.ts");
+  const { openAdminServer } = await import("../admin/server.ts");
+  const { log } = options;
+  const supervisor = new Supervisor({
+    config: loaded.config,
+    load,
+    workerPath: options.workerPath,
+    slots: options.slots ?? {},
+    version: programVersion(),
+    log,
+    clock: () => performance.now(),
+  });
+  // Both are tried before anything is said, so that a second start hears of every address that it cannot have.
+  const failures = [...supervisor.open()];
+  const admin = await openAdminServer(loaded.config.admin.socket, supervisor, log);
+  if (!admin.ok) failures.push(admin.failure);
+  if (failures.length > 0 || !admin.ok) {
+    if (admin.ok) await admin.value.close();
+    return refuse(
+      options,
+      failures.map((failure) => failure.detail),
+    );
+  }
+  return serve(supervisor, admin.value, options);
+}
+
+function refuse(options: RunOptions, reasons: readonly string[]): ExitCode {
+  for (const reason of reasons) options.err(`evenkeel: ${reason}\n`);
+  return exitCodes.error;
+}
+
+async function serve(supervisor: Supervisor, admin: AdminServer, options: RunOptions): Promise<ExitCode> {
+  const { log, pidFile } = options;
+  takeSignals(supervisor, log);
+  supervisor.start();
+  if (await supervisor.serving()) await announce(supervisor, log, pidFile);
+  await supervisor.gone();
+  await admin.close();
+  if (pidFile !== undefined) {
+    const { removePidFile } = await import("../io/pid-file.ts");
+    removePidFile(pidFile, process.pid);
+  }
+  log.info("ended");
+  return exitCodes.good;
+}
+
+async function announce(supervisor: Supervisor, log: Log, pidFile: string | undefined): Promise<void> {
+  const { config, generation } = supervisor;
+  const listeners = config.listeners.map(({ name, protocol, bind }) => ({
+    name,
+    protocol,
+    address: formatSocketAddress(bind),
+  }));
+  log.info("ready", { node: config.node, generation, workers: config.workers, listeners, admin: config.admin.socket });
+  if (pidFile === undefined) return;
+  const { writePidFile } = await import("../io/pid-file.ts");
+  const written = writePidFile(pidFile, process.pid);
+  if (!written.ok) log.error("pid file not written", { code: written.failure.code, detail: written.failure.detail });
+}
+
+function takeSignals(supervisor: Supervisor, log: Log): void {
+  const drain = (signal: NodeJS.Signals) => {
+    // The second one means: now.
+    const deadlineMs = supervisor.state === "draining" ? 0 : supervisor.config.drainTimeout;
+    log.info("draining", { signal, deadlineMs });
+    supervisor.drain(deadlineMs);
+  };
+  process.on("SIGTERM", drain);
+  process.on("SIGINT", drain);
+  process.on("SIGUSR1", () => supervisor.reopenLogs());
+  process.on("SIGHUP", () => {
+    log.info("reload asked for", { signal: "SIGHUP" });
+    // Its outcome is logged where it is decided; a throw is a broken invariant and ends the process.
+    void supervisor.reload();
+  });
+}

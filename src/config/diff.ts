@@ -1,0 +1,172 @@
+// What a change of configuration changes, as plain data: for the log of a reload and for a plan that is shown before it
+// is applied. On the change's way. Names the things an operator knows (listener, route, pool, target) and the model's
+// fields; says nothing about how a change is carried out.
+
+import { formatSocketAddress } from "../core/address.ts";
+import type { Config } from "../model/config.ts";
+import type { Listener, Route } from "../model/listener.ts";
+import type { Pool, Target } from "../model/pool.ts";
+
+/** One field that differs, with both values as JSON data; undefined is absent. */
+export type FieldChange = { readonly field: string; readonly before: unknown; readonly after: unknown };
+
+/** Names by what happened to them; unchanged ones are left out, `changed` says what differs. */
+export type NamedChanges<Change> = {
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  readonly changed: readonly Change[];
+};
+
+export type TargetChange = { readonly address: string; readonly fields: readonly FieldChange[] };
+export type PoolChange = {
+  readonly name: string;
+  readonly fields: readonly FieldChange[];
+  readonly targets: NamedChanges<TargetChange>;
+};
+export type RouteChange = { readonly name: string; readonly fields: readonly FieldChange[] };
+export type ListenerChange = {
+  readonly name: string;
+  /** Present when it moves: connections on the old address finish, new ones are accepted on the new one. */
+  readonly bind: { readonly before: string; readonly after: string } | undefined;
+  readonly fields: readonly FieldChange[];
+  readonly routes: NamedChanges<RouteChange>;
+  /** Routes that stay, in another order. */
+  readonly routesReordered: boolean;
+};
+
+export type ConfigDiff = {
+  readonly empty: boolean;
+  /** Of the node itself: node, admin, workers, drainTimeout, accessLog. */
+  readonly fields: readonly FieldChange[];
+  readonly listeners: NamedChanges<ListenerChange>;
+  readonly pools: NamedChanges<PoolChange>;
+};
+
+/** Compares two decoded configurations; a renamed thing counts as one removed and one added. */
+export function diffConfig(before: Config, after: Config): ConfigDiff {
+  const fields = diffFields(before, after, ["listeners", "pools"]);
+  const listeners = diffNamed(before.listeners, after.listeners, (one) => one.name, diffListener);
+  const pools = diffNamed(before.pools, after.pools, (one) => one.name, diffPool);
+  const empty = fields.length === 0 && isEmpty(listeners) && isEmpty(pools);
+  return { empty, fields, listeners, pools };
+}
+
+function isEmpty(changes: NamedChanges<unknown>): boolean {
+  return changes.added.length + changes.removed.length + changes.changed.length === 0;
+}
+
+function diffListener(before: Listener, after: Listener): ListenerChange | undefined {
+  const fields = diffFields(before, after, ["bind", "routes"]);
+  const routes = diffNamed(before.routes, after.routes, (route) => route.name, diffRoute);
+  const moved = !same(before.bind, after.bind);
+  const routesReordered = reordered(before.routes, after.routes);
+  if (fields.length === 0 && isEmpty(routes) && !moved && !routesReordered) return undefined;
+  const bind = { before: formatSocketAddress(before.bind), after: formatSocketAddress(after.bind) };
+  return { name: before.name, bind: moved ? bind : undefined, fields, routes, routesReordered };
+}
+
+function reordered(before: readonly Route[], after: readonly Route[]): boolean {
+  const kept = (routes: readonly Route[], others: readonly Route[]) => {
+    const known = new Set(others.map((route) => route.name));
+    return routes.map((route) => route.name).filter((name) => known.has(name));
+  };
+  return !same(kept(before, after), kept(after, before));
+}
+
+function diffRoute(before: Route, after: Route): RouteChange | undefined {
+  const fields = diffFields(before, after, []);
+  return fields.length === 0 ? undefined : { name: before.name, fields };
+}
+
+function diffPool(before: Pool, after: Pool): PoolChange | undefined {
+  const fields = diffFields(before, after, ["targets"]);
+  const targets = diffNamed(before.targets, after.targets, (target) => target.address, diffTarget);
+  return fields.length === 0 && isEmpty(targets) ? undefined : { name: before.name, fields, targets };
+}
+
+function diffTarget(before: Target, after: Target): TargetChange | undefined {
+  const fields = diffFields(before, after, []);
+  return fields.length === 0 ? undefined : { address: before.address, fields };
+}
+
+function diffNamed<Thing, Change>(
+  before: readonly Thing[],
+  after: readonly Thing[],
+  nameOf: (thing: Thing) => string,
+  diff: (before: Thing, after: Thing) => Change | undefined,
+): NamedChanges<Change> {
+  const old = new Map(before.map((thing) => [nameOf(thing), thing]));
+  const names = new Set(after.map(nameOf));
+  return {
+    added: [...names].filter((name) => !old.has(name)),
+    removed: [...old.keys()].filter((name) => !names.has(name)),
+    changed: after.flatMap((thing) => {
+      const counterpart = old.get(nameOf(thing));
+      const change = counterpart === undefined ? undefined : diff(counterpart, thing);
+      return change === undefined ? [] : [change];
+    }),
+  };
+}
+
+/** Fields that differ; a field that is an object in both is compared key by key: `timeouts.idle`. */
+function diffFields(before: object, after: object, except: readonly string[]): FieldChange[] {
+  const changes: FieldChange[] = [];
+  for (const field of new Set([...Object.keys(before), ...Object.keys(after)])) {
+    if (except.includes(field)) continue;
+    const [left, right]: unknown[] = [Reflect.get(before, field), Reflect.get(after, field)];
+    if (isRecord(left) && isRecord(right)) {
+      for (const inner of diffFields(left, right, [])) changes.push({ ...inner, field: `${field}.${inner.field}` });
+    } else if (!same(left, right)) changes.push({ field, before: left, after: right });
+  }
+  return changes;
+}
+
+function isRecord(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** Equality of JSON data, where an absent field equals an undefined one. */
+export function same(left: unknown, right: unknown): boolean {
+  if (left === right) return true;
+  if (Array.isArray(left) && Array.isArray(right)) {
+    return left.length === right.length && left.every((item, index) => same(item, right[index]));
+  }
+  if (!isRecord(left) || !isRecord(right)) return false;
+  const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
+  return [...keys].every((key) => same(Reflect.get(left, key), Reflect.get(right, key)));
+}
+
+/** The changes as lines for a log or a terminal, `+` added, `-` removed, `~` changed; none when nothing changed. */
+export function describeDiff(diff: ConfigDiff): string[] {
+  const lines = diff.fields.map((change) => `~ ${describeField(change)}`);
+  for (const name of diff.listeners.added) lines.push(`+ listener ${name}`);
+  for (const name of diff.listeners.removed) lines.push(`- listener ${name}`);
+  for (const change of diff.listeners.changed) {
+    const { name, bind, routes } = change;
+    if (bind !== undefined) lines.push(`~ listener ${name}: bind ${bind.before} -> ${bind.after}`);
+    for (const field of change.fields) lines.push(`~ listener ${name}: ${describeField(field)}`);
+    for (const route of routes.added) lines.push(`+ listener ${name}: route ${route}`);
+    for (const route of routes.removed) lines.push(`- listener ${name}: route ${route}`);
+    for (const route of routes.changed) {
+      for (const field of route.fields) lines.push(`~ listener ${name}: route ${route.name}: ${describeField(field)}`);
+    }
+    if (change.routesReordered) lines.push(`~ listener ${name}: routes in another order`);
+  }
+  for (const name of diff.pools.added) lines.push(`+ pool ${name}`);
+  for (const name of diff.pools.removed) lines.push(`- pool ${name}`);
+  for (const { name, fields, targets } of diff.pools.changed) {
+    for (const field of fields) lines.push(`~ pool ${name}: ${describeField(field)}`);
+    for (const address of targets.added) lines.push(`+ pool ${name}: target ${address}`);
+    for (const address of targets.removed) lines.push(`- pool ${name}: target ${address}`);
+    for (const target of targets.changed) {
+      for (const field of target.fields)
+        lines.push(`~ pool ${name}: target ${target.address}: ${describeField(field)}`);
+    }
+  }
+  return lines;
+}
+
+function describeField(change: FieldChange): string {
+  const text = (value: unknown) => (value === undefined ? "(none)" : JSON.stringify(value));
+  return `${change.field} ${text(change.before)} -> ${text(change.after)}`;
+}

@@ -1,0 +1,182 @@
+// The state of the node as an operator asks for it: what the workers answered, summed. Pure; the change's way. The
+// shape is the body of GET /v1/status and what `evenkeel status` prints, so it only grows.
+
+import { formatSocketAddress } from "../core/address.ts";
+import type { Milliseconds } from "../core/clock.ts";
+import type { Config } from "../model/config.ts";
+import type { Intent, Pool, Target } from "../model/pool.ts";
+import type { ListenerCounters, TargetCounters } from "../state/counters.ts";
+import { listenerCounters, targetCounters } from "../state/counters.ts";
+import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
+import type { Slot, SlotPhase } from "./worker-slots.ts";
+
+export type WorkerSummary = {
+  readonly worker: number;
+  readonly pid: number | undefined;
+  readonly state: SlotPhase;
+  /** How often it was started again after it had ended unasked. */
+  readonly restarts: number;
+  readonly generation: number;
+  /** Did it answer in time? The sums hold only those that did. */
+  readonly answered: boolean;
+};
+
+export type TargetSummary = {
+  readonly address: string;
+  readonly weight: number;
+  readonly backup: boolean;
+  readonly intent: Intent;
+  /** Unhealthy as soon as one worker finds it so. */
+  readonly health: "unknown" | "healthy" | "unhealthy";
+  /** How many workers find it unhealthy, of those that answered. */
+  readonly unhealthyWorkers: number;
+  readonly reason: string | undefined;
+  readonly outForMs: Milliseconds;
+  readonly active: number;
+  readonly counters: TargetCounters;
+};
+
+export type NodeStatus = {
+  readonly node: string;
+  readonly version: string;
+  readonly pid: number;
+  readonly state: "starting" | "serving" | "draining";
+  readonly generation: number;
+  readonly uptimeSeconds: number;
+  readonly workers: readonly WorkerSummary[];
+  readonly listeners: readonly {
+    readonly name: string;
+    readonly protocol: string;
+    readonly address: string;
+    readonly counters: ListenerCounters;
+  }[];
+  readonly pools: readonly {
+    readonly name: string;
+    readonly balance: string;
+    readonly targets: readonly TargetSummary[];
+  }[];
+  /** One sentence for each thing that is not as it should be; empty when all is well. */
+  readonly degraded: readonly string[];
+};
+
+export type StatusParts = {
+  readonly config: Config;
+  readonly version: string;
+  readonly pid: number;
+  readonly state: NodeStatus["state"];
+  readonly generation: number;
+  readonly uptimeSeconds: number;
+  readonly slots: readonly Slot[];
+  /** By slot index; a slot that kept silent is missing. */
+  readonly answers: ReadonlyMap<number, WorkerStatus>;
+};
+
+/** Sums the answers of the workers over the listeners and targets of the running configuration. */
+export function sumStatus(parts: StatusParts): NodeStatus {
+  const answers = [...parts.answers.values()];
+  const workers = parts.slots.map((slot) => summarizeSlot(slot, parts.answers.has(slot.index)));
+  const listeners = parts.config.listeners.map((listener) => ({
+    name: listener.name,
+    protocol: listener.protocol,
+    address: formatSocketAddress(listener.bind),
+    counters: sumListener(answers, listener.name),
+  }));
+  const targetsByPool = groupTargets(answers);
+  const pools = parts.config.pools.map((pool) => ({
+    name: pool.name,
+    balance: pool.balance.policy,
+    targets: pool.targets.map((target) => sumTarget(target, targetsByPool.get(pool.name)?.get(target.address) ?? [])),
+  }));
+  const { node } = parts.config;
+  const { version, pid, state, generation, uptimeSeconds } = parts;
+  const degraded = [...degradedWorkers(workers), ...pools.flatMap(degradedTargets)];
+  return { node, version, pid, state, generation, uptimeSeconds, workers, listeners, pools, degraded };
+}
+
+function summarizeSlot(slot: Slot, answered: boolean): WorkerSummary {
+  const { index: worker, pid, phase: state, crashes: restarts, applied: generation } = slot;
+  return { worker, pid, state, restarts, generation, answered };
+}
+
+function sumListener(answers: readonly WorkerStatus[], name: string): ListenerCounters {
+  const sum = listenerCounters();
+  for (const answer of answers) {
+    for (const { name: of, counters } of answer.listeners) {
+      if (of !== name) continue;
+      sum.connectionsAccepted += counters.connectionsAccepted;
+      sum.connectionsOpen += counters.connectionsOpen;
+      sum.exchanges += counters.exchanges;
+      sum.bytesFromClients += counters.bytesFromClients;
+      sum.bytesToClients += counters.bytesToClients;
+      counters.statusClasses.forEach((count, index) => {
+        sum.statusClasses[index] = (sum.statusClasses[index] ?? 0) + count;
+      });
+      for (const [code, count] of Object.entries(counters.limits)) sum.limits[code] = (sum.limits[code] ?? 0) + count;
+    }
+  }
+  return sum;
+}
+
+function groupTargets(answers: readonly WorkerStatus[]): Map<string, Map<string, TargetStatus[]>> {
+  const pools = new Map<string, Map<string, TargetStatus[]>>();
+  for (const status of answers.flatMap((answer) => answer.targets)) {
+    const pool = pools.get(status.pool) ?? new Map<string, TargetStatus[]>();
+    pools.set(status.pool, pool);
+    const sisters = pool.get(status.address);
+    if (sisters === undefined) pool.set(status.address, [status]);
+    else sisters.push(status);
+  }
+  return pools;
+}
+
+function sumTarget(target: Target, seen: readonly TargetStatus[]): TargetSummary {
+  const counters = targetCounters();
+  let active = 0;
+  for (const status of seen) {
+    active += status.active;
+    counters.connectionsOpened += status.counters.connectionsOpened;
+    counters.connectionsIdle += status.counters.connectionsIdle;
+    counters.exchanges += status.counters.exchanges;
+    counters.failures += status.counters.failures;
+    counters.retries += status.counters.retries;
+    counters.bytesToTarget += status.counters.bytesToTarget;
+    counters.bytesFromTarget += status.counters.bytesFromTarget;
+  }
+  const unhealthy = seen.filter((status) => status.health === "unhealthy");
+  const healthy = seen.some((status) => status.health === "healthy");
+  const { address, weight, backup, intent } = target;
+  return {
+    address,
+    weight,
+    backup,
+    intent,
+    health: unhealthy.length > 0 ? "unhealthy" : healthy ? "healthy" : "unknown",
+    unhealthyWorkers: unhealthy.length,
+    reason: unhealthy[0]?.reason,
+    outForMs: unhealthy.reduce((most, status) => Math.max(most, status.outForMs), 0),
+    active,
+    counters,
+  };
+}
+
+function degradedWorkers(workers: readonly WorkerSummary[]): string[] {
+  const sentences: string[] = [];
+  for (const { worker, state, answered } of workers) {
+    if (state === "waiting") sentences.push(`worker ${worker} crashed and waits for its next start`);
+    else if (state === "starting") sentences.push(`worker ${worker} is starting`);
+    else if (!answered && state !== "gone") sentences.push(`worker ${worker} (${state}) does not answer`);
+  }
+  return sentences;
+}
+
+function degradedTargets(pool: { readonly name: Pool["name"]; readonly targets: readonly TargetSummary[] }): string[] {
+  const wanted = pool.targets.filter((target) => target.intent === "up");
+  const sentences = wanted
+    .filter((target) => target.health === "unhealthy")
+    .map(
+      (target) => `target ${target.address} of pool ${pool.name} is unhealthy: ${target.reason ?? "no reason given"}`,
+    );
+  const eligible = wanted.some((target) => target.health !== "unhealthy");
+  if (!eligible) sentences.push(`pool ${pool.name} has no eligible target`);
+  return sentences;
+}

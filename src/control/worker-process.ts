@@ -1,0 +1,133 @@
+// One worker process seen from the supervisor: its start, the typed messages both ways, its end. It knows nothing of why:
+// decisions are made in worker-slots.ts. The change's way. It never accepts a connection: the socket that it hands over
+// is in its hands for the part of one event only.
+
+import { type ChildProcess, fork } from "node:child_process";
+import { createServer } from "node:net";
+import type { Milliseconds } from "../core/clock.ts";
+import { bad, type Failure, good, type Result } from "../core/failure.ts";
+import { duplicate } from "../io/listening-socket.ts";
+import type { FromWorker, ToWorker } from "../state/worker-protocol.ts";
+
+export type WorkerEvents = {
+  readonly message: (message: FromWorker) => void;
+  /** The worker said something that is no message of the protocol, or its channel failed or closed. */
+  readonly broken: (reason: string) => void;
+  /** Told exactly once, also when the process could not be started. */
+  readonly exited: (code: number | null, signal: string | null) => void;
+};
+
+const disconnectGrace: Milliseconds = 1_000;
+
+export class WorkerProcess {
+  readonly pid: number | undefined;
+  readonly #child: ChildProcess;
+  readonly #events: WorkerEvents;
+  #ended = false;
+
+  constructor(path: string, events: WorkerEvents) {
+    this.#events = events;
+    // stdout and stderr are the supervisor's own: an access log to stdout and a crash's last words need no relay.
+    this.#child = fork(path, [], { serialization: "json", stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.pid = this.#child.pid;
+    this.#child.on("message", (message) => this.#take(message));
+    this.#child.once("exit", (code, signal) => this.#end(code, signal));
+    this.#child.once("disconnect", () => {
+      // The end of a process closes its channel too, and may be told after it.
+      setTimeout(() => {
+        if (!this.#ended) events.broken("it closed its channel");
+      }, disconnectGrace).unref();
+    });
+    this.#child.on("error", (error) => {
+      if (this.#child.pid === undefined) this.#end(null, error.message);
+      else if (!this.#ended) events.broken(`its channel failed: ${error.message}`);
+    });
+  }
+
+  #end(code: number | null, signal: string | null): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#events.exited(code, signal);
+  }
+
+  #take(message: unknown): void {
+    if (this.#ended) return;
+    const known = decodeFromWorker(message);
+    if (known === undefined) this.#events.broken(`unknown message ${JSON.stringify(message)?.slice(0, 200)}`);
+    else this.#events.message(known);
+  }
+
+  send(message: ToWorker): void {
+    if (this.#ended || !this.#child.connected) return;
+    this.#child.send(message, (error) => {
+      if (error !== null && !this.#ended) this.#events.broken(`message ${message.type} was not sent: ${error.message}`);
+    });
+  }
+
+  /**
+   * Hands over a listening socket. The descriptor stays the caller's.
+   *
+   * Node sends a socket only as the handle of an object, and the one that may listen is a net.Server: it begins to
+   * watch for connections, but accepts them when the event loop polls, which is after this function has closed it
+   * again. Written is the descriptor within send(), since the channel's queue is empty: the caller sends one handle at
+   * a time, each after the answer to the one before. Were the queue not empty, the closed handle would fail the write
+   * and the worker would be replaced, which loses nothing: what waits in the backlog stays there.
+   */
+  sendListen(listener: string, fd: number, backlog: number): Result<true> {
+    if (this.#ended || !this.#child.connected) return bad(channelClosed(listener));
+    const copy = duplicate(fd);
+    if (!copy.ok) return copy;
+    const server = createServer();
+    server.on("error", (error) => this.#events.broken(`listener ${listener} has no handle: ${error.message}`));
+    server.on("connection", () => this.#events.broken("the supervisor accepted a connection meant for it"));
+    server.listen({ fd: copy.value, backlog });
+    if (!server.listening) {
+      // Node refused the descriptor; whether it also closed it differs by the cause, and closing one that is no longer
+      // ours could hit a stranger's. The error with the cause comes as an event and ends the worker as broken.
+      return bad({ ...channelClosed(listener), detail: `listener ${listener}: no handle for it` });
+    }
+    this.#child.send({ type: "listen", listener } satisfies ToWorker, server, {}, (error) => {
+      if (error !== null && !this.#ended) this.#events.broken(`listener ${listener} was not sent: ${error.message}`);
+    });
+    server.close();
+    return good(true);
+  }
+
+  kill(): void {
+    this.#child.kill("SIGKILL");
+  }
+}
+
+function channelClosed(listener: string): Failure {
+  const detail = `listener ${listener}: the worker's channel is closed`;
+  return { code: "worker.channel.closed", origin: "self", retrySafe: false, detail };
+}
+
+/** Checks the part of a message that the supervisor acts on. Undefined when it is none of ours. */
+export function decodeFromWorker(message: unknown): FromWorker | undefined {
+  if (typeof message !== "object" || message === null || !("type" in message)) return undefined;
+  const fields: Readonly<Record<string, unknown>> = { ...message };
+  const ok = (() => {
+    switch (fields["type"]) {
+      case "ready":
+        return true;
+      case "applied":
+        return Number.isInteger(fields["generation"]);
+      case "listening":
+        return typeof fields["listener"] === "string";
+      case "status":
+        return Number.isInteger(fields["id"]) && typeof fields["status"] === "object" && fields["status"] !== null;
+      case "report":
+        return typeof fields["pool"] === "string" && typeof fields["target"] === "string";
+      case "log":
+        return typeof fields["message"] === "string" && isLogLevel(fields["level"]);
+      default:
+        return false;
+    }
+  })();
+  return ok ? (message as FromWorker) : undefined;
+}
+
+function isLogLevel(level: unknown): boolean {
+  return level === "info" || level === "warn" || level === "error";
+}

@@ -1,0 +1,31 @@
+// The whole configuration of a node after decoding: what the control plane diffs and what a snapshot is cut from.
+
+import type { Milliseconds } from "../core/clock.ts";
+import type { Listener } from "./listener.ts";
+import type { Pool } from "./pool.ts";
+
+export type AdminConfig = {
+  /** Path of the unix socket. */
+  readonly socket: string;
+};
+
+export type AccessLogConfig = {
+  /** File path, or `stdout`. */
+  readonly path: string;
+  readonly format: "json" | "combined";
+  /** Buffered bytes before a write, and the longest time a line waits. */
+  readonly bufferBytesMax: number;
+  readonly flushInterval: Milliseconds;
+};
+
+export type Config = {
+  readonly node: string;
+  readonly admin: AdminConfig;
+  /** Worker processes; already a number (`auto` is the count of cores). */
+  readonly workers: number;
+  /** How long SIGTERM waits for exchanges to finish. */
+  readonly drainTimeout: Milliseconds;
+  readonly accessLog: AccessLogConfig | undefined;
+  readonly listeners: readonly Listener[];
+  readonly pools: readonly Pool[];
+};

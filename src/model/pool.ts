@@ -1,0 +1,47 @@
+// A pool, its targets and its balancer as the rest of the program reads them. Plain JSON data.
+
+import type { Milliseconds } from "../core/clock.ts";
+
+/** What the operator wants of a target: all work, no new work, none at all. */
+export type Intent = "up" | "drain" | "down";
+
+export type Target = {
+  /** `10.0.4.20:8080` or `[2001:db8::1]:8080`: the identity of a target in its pool. */
+  readonly address: string;
+  readonly host: string;
+  readonly port: number;
+  /** Integer share of new work; 0 takes none. */
+  readonly weight: number;
+  /** This many failed reports within failTimeout take the target out for failTimeout; 0 switches it off. As nginx's max_fails. */
+  readonly maxFails: number;
+  readonly failTimeout: Milliseconds;
+  /** Exchanges at a time on this node, divided among its workers; 0 is no limit. */
+  readonly connectionsMax: number;
+  /** Takes work only while no other target of the pool does. */
+  readonly backup: boolean;
+  readonly intent: Intent;
+};
+
+export type HashKey =
+  | { readonly kind: "clientAddress" }
+  | { readonly kind: "path" }
+  | { readonly kind: "host" }
+  | { readonly kind: "header"; readonly name: string }; // lower case
+
+export type Balance =
+  | { readonly policy: "roundRobin" }
+  | { readonly policy: "leastConnections" }
+  | { readonly policy: "random" }
+  | { readonly policy: "twoChoices" }
+  | { readonly policy: "ipHash" }
+  | { readonly policy: "consistentHash"; readonly key: HashKey };
+
+export type Pool = {
+  readonly name: string;
+  readonly balance: Balance;
+  readonly targets: readonly Target[];
+  /** Kept idle connections per target and worker. */
+  readonly idleConnectionsMax: number;
+  /** An idle connection older than this is closed. */
+  readonly idleTimeout: Milliseconds;
+};

@@ -1,0 +1,308 @@
+// One connection of a client: reads request heads, gives each to an exchange, one at a time, and decides what becomes of
+// the connection afterwards: the next request (pipelined bytes wait here), or the end. On the request's way.
+
+import type { Milliseconds } from "../core/clock.ts";
+import { headFaults } from "../wire/http1/faults.ts";
+import type { CompiledListener } from "./compile.ts";
+import type { Context } from "./context.ts";
+import type { Wire, WireOwner } from "./engine.ts";
+import { Exchange } from "./exchange.ts";
+import { JOIN } from "./layout.ts";
+
+/** Where a client connection stands. */
+const Phase = {
+  /** A request head is awaited or read. */
+  head: 0,
+  /** An exchange has it. */
+  exchange: 1,
+  /** The last response is out and the connection half-closed; what still comes is dropped, so that no RST eats the response. */
+  linger: 2,
+  gone: 3,
+} as const;
+type Phase = (typeof Phase)[keyof typeof Phase];
+
+/** How long a half-closed client may take to close; as nginx's lingering_timeout. */
+const LINGER_TIME_MAX: Milliseconds = 5_000;
+/** And how much it may send meanwhile. */
+const LINGER_BYTES_MAX = 1024 * 1024;
+/** Pipelined bytes that are held while a response is under way; then the client is not read any more. */
+const PIPELINED_BYTES_MAX = 32 * 1024;
+const LF = 10;
+
+export class ClientConnection implements WireOwner {
+  readonly wire: Wire;
+  readonly context: Context;
+  readonly listener: CompiledListener;
+  /** The client's own address: of the connection. Behind a trusted proxy an exchange may know better. */
+  readonly address: string;
+  readonly trusted: boolean;
+  /** Place in context.clients. */
+  index: number;
+  private phase: Phase = Phase.head;
+  private exchange: Exchange | undefined = undefined;
+  /** An unfinished head, or pipelined bytes. */
+  private waiting: Buffer | undefined = undefined;
+  private exchanges = 0;
+  private deadlineMs: Milliseconds;
+  private lingered = 0;
+  /** The client half-closed: after this exchange comes none. */
+  private ended = false;
+  /** Within `consume`: a response that ends at once must not begin to consume again. */
+  private consuming = false;
+  /** What the engine held at the last look, for the send timeout. */
+  private heldBefore = 0;
+  private sendDeadlineMs: Milliseconds = 0;
+
+  constructor(context: Context, listener: CompiledListener, wire: Wire) {
+    this.context = context;
+    this.listener = listener;
+    this.wire = wire;
+    this.address = wire.remoteAddress;
+    this.trusted = listener.trusts(this.address);
+    this.deadlineMs = context.clock() + listener.config.timeouts.clientHeader;
+    this.index = context.clients.length;
+    context.clients.push(this);
+    listener.counters.connectionsAccepted += 1;
+    listener.counters.connectionsOpen += 1;
+  }
+
+  onConnect(): void {}
+
+  onData(start: number, end: number): void {
+    this.listener.counters.bytesFromClients += end - start;
+    switch (this.phase) {
+      case Phase.head:
+        this.headData(start, end);
+        return;
+      case Phase.exchange: {
+        const from = this.exchange === undefined ? start : this.exchange.clientData(start, end);
+        // It may have ended with these bytes.
+        if (from < end && this.phase === Phase.exchange) this.hold(from, end);
+        else if (from < end && this.phase === Phase.head) this.consume(from, end);
+        return;
+      }
+      case Phase.linger:
+        this.lingered += end - start;
+        if (this.lingered > LINGER_BYTES_MAX) this.close();
+        return;
+      case Phase.gone:
+        return;
+      default:
+        this.phase satisfies never;
+    }
+  }
+
+  onDrain(): void {
+    this.sendDeadlineMs = 0;
+    this.exchange?.clientDrained();
+  }
+
+  onEnd(): void {
+    this.ended = true;
+    if (this.phase === Phase.exchange) this.exchange?.clientEnded();
+    else if (this.wire.held() === 0) this.close();
+    else this.finish();
+  }
+
+  onClose(_errorCode: string): void {
+    const exchange = this.exchange;
+    this.leave();
+    exchange?.clientGone();
+  }
+
+  /** The exchange is over and its response is out. `keep`: the connection may carry another. */
+  exchangeDone(keep: boolean, requestComplete: boolean): void {
+    this.exchange = undefined;
+    if (this.phase === Phase.gone) return;
+    if (!keep || this.ended) {
+      // A client that has said all it has to say needs no lingering.
+      if (requestComplete && this.waiting === undefined) this.finish();
+      else this.linger();
+      return;
+    }
+    this.phase = Phase.head;
+    this.deadlineMs = this.context.clock() + this.listener.config.timeouts.keepAlive;
+    if (this.consuming) return;
+    const { waiting } = this;
+    if (waiting !== undefined) {
+      this.waiting = undefined;
+      this.context.arena.bytes.set(waiting, JOIN);
+      this.consume(JOIN, JOIN + waiting.length);
+    }
+    this.wire.resume();
+  }
+
+  /** Whether the connection may carry another exchange after this one. */
+  mayKeep(): boolean {
+    const most = this.listener.config.limits.exchangesPerConnectionMax;
+    return !this.ended && !this.context.draining && !this.listener.closing && (most === 0 || this.exchanges < most);
+  }
+
+  /** Sends of the client's response; false when the client is slower than the target. */
+  send(start: number, end: number): boolean {
+    this.listener.counters.bytesToClients += end - start;
+    if (this.wire.send(start, end)) return true;
+    if (this.sendDeadlineMs === 0) this.watchSend(this.context.clock());
+    return false;
+  }
+
+  /** A deadline of the exchange for what the client has to send; Infinity while we do not read. */
+  expectBy(deadlineMs: Milliseconds): void {
+    this.deadlineMs = deadlineMs;
+  }
+
+  /** Looks at every deadline; called some times a second. */
+  sweep(nowMs: Milliseconds): void {
+    if (this.sendDeadlineMs !== 0) {
+      const held = this.wire.held();
+      if (held !== this.heldBefore) this.watchSend(nowMs);
+      else if (nowMs >= this.sendDeadlineMs) {
+        this.countLimit("client.send.timeout");
+        const exchange = this.exchange;
+        this.wire.reset();
+        this.leave();
+        exchange?.clientTimedOut();
+        return;
+      }
+    }
+    if (this.exchange !== undefined) this.exchange.sweep(nowMs);
+    if (nowMs < this.deadlineMs) return;
+    if (this.phase === Phase.exchange) this.exchange?.clientLate();
+    else if (this.phase === Phase.head && this.waiting !== undefined) this.refuse(408, "client.header.timeout", "");
+    else if (this.phase === Phase.linger && this.wire.held() > 0) this.deadlineMs = nowMs + LINGER_TIME_MAX;
+    else this.close();
+  }
+
+  /** Stops for a drain or a removed listener: an idle one is closed. Answers whether it is gone. */
+  closeIdle(): boolean {
+    if (this.phase === Phase.head && this.waiting === undefined && this.exchanges > 0) this.close();
+    return this.phase === Phase.gone;
+  }
+
+  close(): void {
+    const exchange = this.exchange;
+    this.wire.kill();
+    this.leave();
+    exchange?.clientGone();
+  }
+
+  /** Closes with RST: what was sent is not the whole response. */
+  truncate(): void {
+    this.exchange = undefined;
+    this.wire.reset();
+    this.leave();
+  }
+
+  countLimit(code: string): void {
+    const { limits } = this.listener.counters;
+    limits[code] = (limits[code] ?? 0) + 1;
+  }
+
+  private headData(start: number, end: number): void {
+    const { waiting } = this;
+    if (waiting === undefined) {
+      this.consume(start, end);
+      return;
+    }
+    const { bytes } = this.context.arena;
+    // Without a line's end the head cannot have become complete: a client that sends byte by byte must not make us
+    // parse what it has sent again and again. The limit below parse's own is the listener's.
+    const total = waiting.length + (end - start);
+    const found = bytes.indexOf(LF, start);
+    if ((found < 0 || found >= end) && total <= this.listener.config.limits.headerBytesMax) {
+      this.waiting = Buffer.concat([waiting, bytes.subarray(start, end)]);
+      return;
+    }
+    this.waiting = undefined;
+    bytes.copyWithin(JOIN + waiting.length, start, end);
+    bytes.set(waiting, JOIN);
+    this.consume(JOIN, JOIN + total);
+  }
+
+  /** Request after request out of start..end, until one is left unfinished or waits for its target. */
+  private consume(start: number, end: number): void {
+    this.consuming = true;
+    let at = start;
+    while (at < end && this.phase === Phase.head) {
+      const next = this.readHead(at, end);
+      if (next === at) break;
+      at = next;
+    }
+    this.consuming = false;
+    if (at < end && this.phase !== Phase.gone && this.phase !== Phase.linger) this.hold(at, end);
+  }
+
+  /** Answers where the bytes behind this request begin; `start` itself when its head is unfinished. */
+  private readHead(start: number, end: number): number {
+    const { context, listener } = this;
+    context.parser.limits = listener.config.limits;
+    const head = context.requestHead;
+    const result = context.parser.request(start, end, head);
+    if (result === 0) {
+      if (this.waiting === undefined && this.exchanges > 0) {
+        this.deadlineMs = context.clock() + listener.config.timeouts.clientHeader;
+      }
+      return start;
+    }
+    if (result < 0) {
+      const fault = headFaults[-result]!;
+      this.refuse(fault.status, fault.code, fault.detail);
+      return end;
+    }
+    this.exchanges += 1;
+    this.phase = Phase.exchange;
+    this.deadlineMs = Number.POSITIVE_INFINITY;
+    const exchange = context.spareExchanges.pop() ?? new Exchange(context);
+    this.exchange = exchange;
+    return exchange.begin(this, head, end);
+  }
+
+  /** Answers a request that never became an exchange, and closes: its framing is in doubt. */
+  private refuse(status: number, code: string, detail: string): void {
+    this.phase = Phase.exchange;
+    this.waiting = undefined;
+    const exchange = this.context.spareExchanges.pop() ?? new Exchange(this.context);
+    this.exchange = exchange;
+    exchange.refuse(this, status, code, detail);
+  }
+
+  private hold(start: number, end: number): void {
+    const { bytes } = this.context.arena;
+    const more = bytes.subarray(start, end);
+    this.waiting = this.waiting === undefined ? Buffer.from(more) : Buffer.concat([this.waiting, more]);
+    if (this.phase === Phase.exchange && this.waiting.length > PIPELINED_BYTES_MAX) this.wire.pause();
+  }
+
+  private watchSend(nowMs: Milliseconds): void {
+    this.heldBefore = this.wire.held();
+    this.sendDeadlineMs = nowMs + this.listener.config.timeouts.send;
+  }
+
+  private finish(): void {
+    this.wire.finish();
+    this.leave();
+  }
+
+  private linger(): void {
+    this.phase = Phase.linger;
+    this.waiting = undefined;
+    this.deadlineMs = this.context.clock() + LINGER_TIME_MAX;
+    this.wire.end();
+    this.wire.resume();
+  }
+
+  private leave(): void {
+    if (this.phase === Phase.gone) return;
+    this.phase = Phase.gone;
+    this.exchange = undefined;
+    this.waiting = undefined;
+    this.listener.counters.connectionsOpen -= 1;
+    const { clients } = this.context;
+    const last = clients.pop()!;
+    if (last !== this) {
+      clients[this.index] = last;
+      last.index = this.index;
+    }
+    this.listener.left();
+  }
+}

@@ -1,0 +1,150 @@
+// Turns a snapshot into what the request's way reads: routes ready to match, rules ready to write, pools with their live
+// targets. This is where the change's way ends. What stays the same is kept as it is, so that connections, passive
+// records and counters live on; what goes is retired and ends by itself.
+
+import type { HttpListener, Route, RouteAction } from "../model/listener.ts";
+import type { Pool } from "../model/pool.ts";
+import { type ListenerCounters, listenerCounters } from "../state/counters.ts";
+import type { Snapshot } from "../state/snapshot.ts";
+import { headerNameHash } from "../wire/http1/header-names.ts";
+import type { Context } from "./context.ts";
+import { compileRoutes, type RouteTable } from "./match.ts";
+import { PoolState, TargetState } from "./pool-state.ts";
+import {
+  type CompiledHeaderRules,
+  compileHeaderRules,
+  compileTemplate,
+  isEmptyRules,
+  type Template,
+} from "./template.ts";
+import { clientFromForwarded, compileTrusted, isTrusted, type TrustedProxies } from "./trusted-proxies.ts";
+
+export type CompiledRoute = {
+  readonly config: Route;
+  readonly action: RouteAction;
+  /** Of the action, where it has one. */
+  readonly pool: PoolState | undefined;
+  readonly location: Template | undefined;
+  /** undefined: nothing to do. */
+  readonly requestRules: CompiledHeaderRules | undefined;
+  readonly responseRules: CompiledHeaderRules | undefined;
+  /** Union of the variables that its templates need. */
+  readonly needs: number;
+};
+
+/** One listener for as long as some snapshot names it; its connections see each new configuration at their next request. */
+export class CompiledListener {
+  readonly name: string;
+  readonly counters: ListenerCounters = listenerCounters();
+  config: HttpListener;
+  routes: readonly CompiledRoute[];
+  table: RouteTable;
+  /** No snapshot names it any more: every exchange is the last of its connection. */
+  closing = false;
+  /** Told when a connection has gone. */
+  onLeft: () => void = () => {};
+  private trustedProxies: TrustedProxies | undefined;
+
+  constructor(config: HttpListener, pools: ReadonlyMap<string, PoolState>) {
+    this.name = config.name;
+    this.config = config;
+    this.routes = config.routes.map((route) => compileRoute(route, pools));
+    this.table = compileRoutes(config.routes);
+    this.trustedProxies = trustedOf(config);
+  }
+
+  configure(config: HttpListener, pools: ReadonlyMap<string, PoolState>): void {
+    this.config = config;
+    this.routes = config.routes.map((route) => compileRoute(route, pools));
+    this.table = compileRoutes(config.routes);
+    this.trustedProxies = trustedOf(config);
+  }
+
+  trusts(address: string): boolean {
+    return this.trustedProxies !== undefined && isTrusted(this.trustedProxies, address);
+  }
+
+  /** The client that X-Forwarded-For names; only asked when the peer is trusted. */
+  clientBehind(forwardedFor: string, peer: string): string {
+    return this.trustedProxies === undefined ? peer : clientFromForwarded(this.trustedProxies, forwardedFor, peer);
+  }
+
+  left(): void {
+    this.onLeft();
+  }
+}
+
+function trustedOf(config: HttpListener): TrustedProxies | undefined {
+  return config.trustedProxies.length === 0 ? undefined : compileTrusted(config.trustedProxies);
+}
+
+function compileRoute(config: Route, pools: ReadonlyMap<string, PoolState>): CompiledRoute {
+  const { action } = config;
+  const request = compileHeaderRules(config.requestHeaders, headerNameHash);
+  const response = compileHeaderRules(config.responseHeaders, headerNameHash);
+  const location = action.kind === "redirect" ? compileTemplate(action.location) : undefined;
+  return {
+    config,
+    action,
+    pool: action.kind === "pool" ? pools.get(action.pool) : undefined,
+    location,
+    requestRules: isEmptyRules(request) ? undefined : request,
+    responseRules: isEmptyRules(response) ? undefined : response,
+    needs: request.needs | response.needs | (location?.needs ?? 0),
+  };
+}
+
+export type Compiled = {
+  readonly generation: number;
+  readonly listeners: ReadonlyMap<string, CompiledListener>;
+  readonly pools: ReadonlyMap<string, PoolState>;
+};
+
+/** The first view of a worker: nothing. */
+export const nothingCompiled: Compiled = { generation: 0, listeners: new Map(), pools: new Map() };
+
+/** The next view; `before` is changed where things live on, and what it alone has is retired. */
+export function compileSnapshot(context: Context, before: Compiled, snapshot: Snapshot): Compiled {
+  const pools = new Map<string, PoolState>();
+  for (const config of snapshot.pools) {
+    pools.set(config.name, compilePool(context, before.pools.get(config.name), config, snapshot.workerCount));
+  }
+  for (const [name, pool] of before.pools) {
+    if (!pools.has(name)) for (const target of pool.targets) retire(target);
+  }
+  const listeners = new Map<string, CompiledListener>();
+  for (const config of snapshot.listeners) {
+    const known = before.listeners.get(config.name);
+    if (known === undefined) listeners.set(config.name, new CompiledListener(config, pools));
+    else {
+      known.configure(config, pools);
+      listeners.set(config.name, known);
+    }
+  }
+  for (const [name, listener] of before.listeners) if (!listeners.has(name)) listener.closing = true;
+  return { generation: snapshot.generation, listeners, pools };
+}
+
+function compilePool(context: Context, before: PoolState | undefined, config: Pool, workerCount: number): PoolState {
+  const known = new Map(before?.targets.map((target) => [target.address, target]));
+  const onlyTarget = config.targets.length === 1;
+  const targets = config.targets.map((target) => {
+    const kept = known.get(target.address);
+    if (kept === undefined) return new TargetState(config.name, target, workerCount, onlyTarget);
+    known.delete(target.address);
+    kept.configure(target, workerCount, onlyTarget);
+    return kept;
+  });
+  for (const target of known.values()) retire(target);
+  // The balancer's standing is worth keeping when the pool is as it was: a reload for another pool's sake is not seen.
+  if (before !== undefined && JSON.stringify(before.config) === JSON.stringify(config)) {
+    before.config = config;
+    return before;
+  }
+  return new PoolState(config, targets, context.random);
+}
+
+function retire(target: TargetState): void {
+  target.retired = true;
+  for (const connection of target.idle.splice(0)) connection.wire.kill();
+}

@@ -1,0 +1,159 @@
+// The request as the target gets it: our request line, the client's lines without those that are ours to set or nobody's
+// to forward, the lines about the client, the operator's rules, our framing. On the request's way, once per exchange.
+// Nothing of the client's framing goes through (RFC 9112 section 6): Content-Length is validated, chunks are ours.
+
+import { type Head, HeaderId, LINE, LineField, type RequestHead, TargetForm } from "../wire/http1/head.ts";
+import type { CompiledRoute } from "./compile.ts";
+import { type HeadWriter, markReplaced, writeRules } from "./head-writer.ts";
+import type { Variables } from "./template.ts";
+
+/** What the head says of the client, decided by the exchange. */
+export type Forwarding = {
+  /** False: the X-Forwarded lines are the client's affair, they pass as they are. */
+  readonly forwarded: boolean;
+  /** The peer is a proxy that we believe: its lines are added to, not replaced. */
+  readonly trusted: boolean;
+  /** Address of the connection. */
+  readonly peerAddress: string;
+  /** Of the client itself. */
+  readonly clientAddress: string;
+  readonly scheme: string;
+};
+
+export type RequestHeadOptions = {
+  readonly forwarding: Forwarding;
+  readonly rules: CompiledRoute["requestRules"];
+  readonly variables: Variables;
+  /** The path with query to send, when it is not the client's. */
+  readonly path: string | undefined;
+  /** Host for HTTP/1.0 clients that sent none. */
+  readonly targetAddress: string;
+  /** The Upgrade line goes through. */
+  readonly upgrade: boolean;
+};
+
+/** Writes the head with `writer`, blank line included; whether it fits, `writer.overflow` tells. */
+export function writeRequestHead(
+  writer: HeadWriter,
+  head: RequestHead,
+  dropped: Uint8Array,
+  options: RequestHeadOptions,
+): void {
+  const { forwarding, rules } = options;
+  const { forwarded, trusted } = forwarding;
+  markDropped(head, dropped, options);
+  if (rules !== undefined) markReplaced(rules, writer.bytes, head, dropped);
+  writeRequestLine(writer, head, options.path);
+  writer.keptLines(head, dropped);
+  if (head.hostLine < 0 || (head.form === TargetForm.absolute && dropped[head.hostLine] === 1)) {
+    if (rules === undefined || !setsHost(rules)) writeHost(writer, head, options.targetAddress);
+  }
+  if (head.chunked) writer.text("Transfer-Encoding: chunked\r\n");
+  if (options.upgrade) writer.text("Connection: upgrade\r\n");
+  if (forwarded) writeForwarding(writer, head, forwarding, trusted);
+  if (rules !== undefined) writeRules(writer, rules, options.variables);
+  writer.text("\r\n");
+}
+
+function writeRequestLine(writer: HeadWriter, head: RequestHead, path: string | undefined): void {
+  if (path === undefined && head.form !== TargetForm.absolute && head.version === 11) {
+    writer.range(head.methodStart, head.linesStart);
+    return;
+  }
+  writer.range(head.methodStart, head.methodEnd);
+  writer.text(" ");
+  if (path !== undefined) writer.text(path);
+  else if (head.form !== TargetForm.absolute) writer.range(head.targetStart, head.targetEnd);
+  else {
+    if (head.pathStart === head.pathEnd || head.queryStart === head.pathStart) writer.text("/");
+    writer.range(head.pathStart, head.pathEnd);
+  }
+  writer.text(" HTTP/1.1\r\n");
+}
+
+/** Marks what is not forwarded: hop-by-hop lines, and those about the client that we set ourselves. */
+function markDropped(head: RequestHead, dropped: Uint8Array, options: RequestHeadOptions): void {
+  const { lines, lineCount } = head;
+  const { forwarded, trusted } = options.forwarding;
+  for (let index = 0; index < lineCount; index++) {
+    const at = index * LINE;
+    let drop = lines[at + LineField.hopByHop]!;
+    switch (lines[at + LineField.id]) {
+      case HeaderId.host:
+        // RFC 9112 section 3.2.2: the authority of the target replaces Host.
+        if (head.form === TargetForm.absolute) drop = 1;
+        break;
+      case HeaderId.upgrade:
+        if (options.upgrade) drop = 0;
+        break;
+      case HeaderId.xForwardedFor:
+      case HeaderId.xRealIp:
+        if (forwarded) drop = 1;
+        break;
+      case HeaderId.xForwardedHost:
+      case HeaderId.xForwardedProto:
+      case HeaderId.xForwardedPort:
+      case HeaderId.forwarded:
+        if (forwarded && !trusted) drop = 1;
+        break;
+    }
+    dropped[index] = drop;
+  }
+}
+
+function writeHost(writer: HeadWriter, head: RequestHead, targetAddress: string): void {
+  writer.text("Host: ");
+  if (head.hostEnd > head.hostStart) writer.range(head.hostStart, head.hostEnd);
+  else writer.text(targetAddress);
+  writer.text("\r\n");
+}
+
+function setsHost(rules: NonNullable<CompiledRoute["requestRules"]>): boolean {
+  return rules.set.some((rule) => rule.name.toLowerCase() === "host");
+}
+
+function writeForwarding(writer: HeadWriter, head: RequestHead, forwarding: Forwarding, trusted: boolean): void {
+  writer.text("X-Forwarded-For: ");
+  if (trusted) writeForwardedFor(writer, head);
+  writer.text(forwarding.peerAddress);
+  if (!trusted || lineOf(head, HeaderId.xForwardedProto) < 0) {
+    writer.text("\r\nX-Forwarded-Proto: ");
+    writer.text(forwarding.scheme);
+  }
+  if (head.hostEnd > head.hostStart && (!trusted || lineOf(head, HeaderId.xForwardedHost) < 0)) {
+    writer.text("\r\nX-Forwarded-Host: ");
+    writer.range(head.hostStart, head.hostEnd);
+  }
+  writer.text("\r\nX-Real-IP: ");
+  writer.text(forwarding.clientAddress);
+  writer.text("\r\n");
+}
+
+/** What the proxies before us wrote, several lines as one list. */
+function writeForwardedFor(writer: HeadWriter, head: Head): void {
+  for (let index = 0; index < head.lineCount; index++) {
+    const at = index * LINE;
+    if (head.lines[at + LineField.id] !== HeaderId.xForwardedFor) continue;
+    const start = head.lines[at + LineField.valueStart]!;
+    const end = head.lines[at + LineField.valueEnd]!;
+    if (end === start) continue;
+    writer.range(start, end);
+    writer.text(", ");
+  }
+}
+
+/** Index of the first line of that name, -1: none. */
+export function lineOf(head: Head, id: HeaderId): number {
+  for (let index = 0; index < head.lineCount; index++) {
+    if (head.lines[index * LINE + LineField.id] === id) return index;
+  }
+  return -1;
+}
+
+/** The value of the first line of that name as text, one byte a character; empty when there is none. */
+export function lineText(bytes: Buffer, head: Head, id: HeaderId): string {
+  const index = lineOf(head, id);
+  if (index < 0) return "";
+  const at = index * LINE;
+  return bytes.toString("latin1", head.lines[at + LineField.valueStart]!, head.lines[at + LineField.valueEnd]!);
+}
