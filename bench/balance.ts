@@ -24,14 +24,15 @@ function measure(balance: Balance, size: number): { readonly pickNs: number; rea
   const picker = createPicker(balance, members, seededRandom(1));
   const buildMs = performance.now() - buildStart;
 
-  const pick = pickOf(0);
+  const pick = pickOf();
+  let serial = 0;
   const ring = new Int32Array(underWay).fill(-1);
   const run = (picks: number): void => {
     for (let i = 0; i < picks; i++) {
-      pick.exchange = (pick.exchange + 1) | 0;
-      pick.keyHash = mix(pick.exchange);
-      pick.clientAddress = addresses[pick.exchange & 1_023]!;
-      const place = pick.exchange & (underWay - 1);
+      serial = (serial + 1) | 0;
+      pick.keyHash = mix(serial);
+      pick.clientAddress = addresses[serial & 1_023]!;
+      const place = serial & (underWay - 1);
       const done = ring[place]!;
       if (done >= 0) members[done]!.active--;
       const index = picker.pick(pick);

@@ -42,6 +42,7 @@ export function describeMachine(): Machine {
 
 function versionOf(program: string, flag: string, pattern: RegExp, debianPackage: string): string {
   const { stdout, stderr, error } = spawnSync(program, [flag], { encoding: "utf8" });
-  if (error !== undefined) throw new Error(`${program} does not run (Debian package ${debianPackage}): ${error.message}`);
+  if (error !== undefined)
+    throw new Error(`${program} does not run (Debian package ${debianPackage}): ${error.message}`);
   return pattern.exec(`${stdout}${stderr}`)?.[1] ?? "unknown";
 }

@@ -7,7 +7,10 @@ test("without flags every workload and system runs, five rounds of three seconds
   const decoded = decodeOptions([]);
   assert.ok(decoded.kind === "run");
   const { options } = decoded;
-  assert.deepEqual(options.only, workloads.map(({ name }) => name));
+  assert.deepEqual(
+    options.only,
+    workloads.map(({ name }) => name),
+  );
   assert.deepEqual(options.systems, systemNames);
   assert.deepEqual([options.rounds, options.seconds, options.saveAs], [5, 3, undefined]);
 });

@@ -48,7 +48,8 @@ export function decodeOptions(argv: readonly string[]): Decoded {
   if (values.help === true) return { kind: "help" };
   const whole = (flag: "rounds" | "seconds" | "warm", least: number): number => {
     const text = values[flag];
-    if (!/^\d{1,4}$/.test(text) || Number(text) < least) problems.push(`--${flag} ${text}: a whole number from ${least}`);
+    if (!/^\d{1,4}$/.test(text) || Number(text) < least)
+      problems.push(`--${flag} ${text}: a whole number from ${least}`);
     return Number(text);
   };
   const cores = (flag: "proxy-cores" | "load-cores"): string => {
@@ -66,10 +67,14 @@ export function decodeOptions(argv: readonly string[]): Decoded {
   };
   const { log } = values;
   if (log !== "json" && log !== "combined") problems.push(`--log ${log}: json or combined`);
-  const only = choice("only", workloads.map(({ name }) => name));
+  const only = choice(
+    "only",
+    workloads.map(({ name }) => name),
+  );
   const systems = choice("systems", systemNames);
   const partial = only.length < workloads.length || systems.length < systemNames.length;
-  if (values.name !== undefined && !/^[a-z0-9-]+$/.test(values.name)) problems.push(`--name ${values.name}: a-z, 0-9 and -`);
+  if (values.name !== undefined && !/^[a-z0-9-]+$/.test(values.name))
+    problems.push(`--name ${values.name}: a-z, 0-9 and -`);
   if (partial && (values.name === FULL_NAME || (values.save === true && values.name === undefined))) {
     problems.push(`a partial run would replace the full results of ${FULL_NAME}: give it a --name of its own`);
   }

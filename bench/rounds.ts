@@ -29,6 +29,9 @@ const LOG_DEADLINE_MS = 4_000;
 /** No access-log line of any format is shorter. */
 const LOG_LINE_BYTES_MIN = 40;
 
+/** Stands for the paced client straight at a target, without a proxy. */
+export const DIRECT = "direct";
+
 export type Contender = {
   readonly system: System;
   readonly running: Running;
@@ -52,7 +55,11 @@ export type Round = {
   readonly problems: readonly string[];
 };
 
-export type SystemRounds = { readonly system: string; readonly rounds: readonly Round[]; readonly problems: readonly string[] };
+export type SystemRounds = {
+  readonly system: string;
+  readonly rounds: readonly Round[];
+  readonly problems: readonly string[];
+};
 
 export type WorkloadRounds = {
   readonly workload: Workload;
@@ -125,7 +132,7 @@ async function runHalfLoad(bench: Bench, workload: PacedWorkload): Promise<Workl
     direct.push({ figures: { p50Us, p99Us, lateUs, perSecond: rate }, problems });
   }
   const systems = await gather(contenders, rows, logs);
-  return { workload, rate, systems: [...systems, { system: "direct", rounds: direct, problems: [] }] };
+  return { workload, rate, systems: [...systems, { system: DIRECT, rounds: direct, problems: [] }] };
 }
 
 /** Half of the requests a second that nginx (or the first system, where nginx does not run) answers when saturated. */
@@ -173,8 +180,8 @@ async function idleRound(bench: Bench, workload: IdleWorkload, system: System): 
 }
 
 function meterFigures(reading: Reading<unknown>, units: number): Partial<Record<Figure, number>> {
-  const { cpuUs, supervisorUs, rssBytes, foreignShare } = reading;
-  const perUnit = { cpuUs: cpuUs / units, supervisorUs: supervisorUs / units, rssBytes };
+  const { cpuUs, supervisorUs, rssBytes, ownShare, foreignShare } = reading;
+  const perUnit = { cpuUs: cpuUs / units, supervisorUs: supervisorUs / units, rssBytes, ownShare };
   return foreignShare === undefined ? perUnit : { ...perUnit, foreignShare };
 }
 

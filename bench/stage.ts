@@ -37,11 +37,13 @@ export type Started = {
 
 export class Stage {
   readonly directory: string;
+  readonly #stopDeadlineMs: number;
   #portNext = PORT_MIN;
   readonly #started = new Map<number, Started>();
 
   /** In memory where the machine has /dev/shm, so that no access log waits for a disk. */
-  constructor() {
+  constructor(stopDeadlineMs: number = STOP_DEADLINE_MS) {
+    this.#stopDeadlineMs = stopDeadlineMs;
     const root = existsSync("/dev/shm") ? "/dev/shm" : tmpdir();
     this.directory = mkdtempSync(join(root, "evenkeel-bench-"));
   }
@@ -89,11 +91,11 @@ export class Stage {
     return started;
   }
 
-  /** SIGTERM, then SIGKILL to whatever of its process tree is left after five seconds. */
+  /** SIGTERM, then SIGKILL to whatever of its process tree is left at the deadline (five seconds). */
   async stop(started: Started): Promise<void> {
     const tree = listTree(started.pid);
     signal(started.pid, "SIGTERM");
-    const deadline = performance.now() + STOP_DEADLINE_MS;
+    const deadline = performance.now() + this.#stopDeadlineMs;
     while (tree.some(alive) && performance.now() < deadline) await delay(20);
     for (const pid of tree) if (alive(pid)) signal(pid, "SIGKILL");
     await started.ended;

@@ -21,6 +21,7 @@ export type Figure =
   | "rssBytes"
   | "idleBytes" // growth of resident memory for one idle connection
   | "lateUs" // how late the paced client sent, 99th percentile: its own fault, not the proxy's
+  | "ownShare" // CPU time of the proxy over the length of the round: below 1 the load, not the proxy, was the limit
   | "foreignShare"; // of the proxy's core, taken by anything but the proxy
 
 export type Goal =

@@ -3,7 +3,7 @@ import { test } from "node:test";
 import { ResponseReader } from "./response-reader.ts";
 
 const response = "HTTP/1.1 200 OK\r\nDate: x\r\ncontent-length: 5\r\n\r\nhello";
-const whole = { kind: "whole", status: 200, bodyBytes: 5, closes: false };
+const whole = { kind: "whole", status: 200, bodyBytes: 5, pieces: 1 };
 
 test("a response is whole at its last byte, at every split point", () => {
   const bytes = Buffer.from(response);
@@ -11,7 +11,7 @@ test("a response is whole at its last byte, at every split point", () => {
   for (let split = 1; split < bytes.length; split++) {
     const reader = new ResponseReader();
     assert.deepEqual(reader.feed(bytes.subarray(0, split)), { kind: "partial" });
-    assert.deepEqual(reader.feed(bytes.subarray(split)), whole);
+    assert.deepEqual(reader.feed(bytes.subarray(split)), { ...whole, pieces: 2 });
   }
 });
 
@@ -19,7 +19,7 @@ test("a reader reads the next response after one that was whole", () => {
   const reader = new ResponseReader();
   reader.feed(Buffer.from(response));
   const next = "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-  assert.deepEqual(reader.feed(Buffer.from(next)), { kind: "whole", status: 502, bodyBytes: 0, closes: true });
+  assert.deepEqual(reader.feed(Buffer.from(next)), { kind: "whole", status: 502, bodyBytes: 0, pieces: 1 });
 });
 
 test("bytes that nobody asked for are a problem", () => {

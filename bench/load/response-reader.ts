@@ -4,7 +4,13 @@
 
 export type Reading =
   | { readonly kind: "partial" }
-  | { readonly kind: "whole"; readonly status: number; readonly bodyBytes: number; readonly closes: boolean }
+  | {
+      readonly kind: "whole";
+      readonly status: number;
+      readonly bodyBytes: number;
+      /** How many times bytes came until it was whole. */
+      readonly pieces: number;
+    }
   | { readonly kind: "problem"; readonly what: string };
 
 const PARTIAL: Reading = { kind: "partial" };
@@ -16,10 +22,11 @@ export class ResponseReader {
   #missing = 0;
   #status = 0;
   #bodyBytes = 0;
-  #closes = false;
+  #pieces = 0;
 
   /** Takes the next bytes. `whole` ends the response; bytes beyond it are a problem, since nothing was asked for yet. */
   feed(chunk: Buffer): Reading {
+    this.#pieces += 1;
     if (this.#missing > 0) return this.#takeBody(chunk, 0);
     const bytes = this.#held === undefined ? chunk : Buffer.concat([this.#held, chunk]);
     const blank = bytes.indexOf("\r\n\r\n");
@@ -37,7 +44,6 @@ export class ResponseReader {
     this.#status = Number(status);
     this.#bodyBytes = Number(length);
     this.#missing = this.#bodyBytes;
-    this.#closes = /\r\nconnection: *close/i.test(head);
     return this.#takeBody(bytes, blank + 4);
   }
 
@@ -46,7 +52,9 @@ export class ResponseReader {
     if (came > this.#missing) return problem(`${came - this.#missing} bytes after the end of a response`);
     this.#missing -= came;
     if (this.#missing > 0) return PARTIAL;
-    return { kind: "whole", status: this.#status, bodyBytes: this.#bodyBytes, closes: this.#closes };
+    const pieces = this.#pieces;
+    this.#pieces = 0;
+    return { kind: "whole", status: this.#status, bodyBytes: this.#bodyBytes, pieces };
   }
 }
 

@@ -11,6 +11,8 @@ export type Reading<T> = {
   readonly cpuUs: number;
   readonly supervisorUs: number;
   readonly rssBytes: number;
+  /** CPU time of the proxy over the time that passed. */
+  readonly ownShare: number;
   /** Share of the core that anything but the proxy took; undefined when the proxy has several cores. */
   readonly foreignShare: number | undefined;
   /** The proxy lost or gained a process meanwhile: its CPU time is not whole. */
@@ -28,6 +30,7 @@ export async function meter<T>(running: Running, cores: string, work: () => Prom
   const elapsedMs = performance.now() - startMs;
   const supervisorUs = (after.supervisorCpuNs - before.supervisorCpuNs) / 1000;
   const cpuUs = (after.workerCpuNs - before.workerCpuNs) / 1000 + supervisorUs;
+  const ownShare = cpuUs / 1000 / elapsedMs;
   let foreignShare: number | undefined;
   if (core !== undefined && coreBefore !== undefined) {
     const coreAfter = readCoreTime(core);
@@ -35,5 +38,5 @@ export async function meter<T>(running: Running, cores: string, work: () => Prom
     foreignShare = Math.max(0, (ticks * TICK_MS - cpuUs / 1000) / elapsedMs);
   }
   const restarted = !sameProcesses(before, after);
-  return { result, cpuUs, supervisorUs, rssBytes: after.rssBytes, foreignShare, restarted };
+  return { result, cpuUs, supervisorUs, rssBytes: after.rssBytes, ownShare, foreignShare, restarted };
 }

@@ -64,14 +64,25 @@ ${terms.targets.map((target, index) => `  server target${index} ${target} pool-m
 `;
 }
 
-/** A blank in a log-format is escaped; a quote too. */
+/** A blank in a log-format is escaped, and a quote. */
 function logFormat(text: string): string {
-  return text.replaceAll("\n", "").replaceAll('"', '\\"').replaceAll(" ", "\\ ");
+  return text.replaceAll('"', '\\"').replaceAll(" ", "\\ ");
 }
 
-const jsonFacts = logFormat(`{"time":"%T.%ms","client.address":"%ci","client.port":%cp,"http.request.method":"%HM",
-"url.path":"%HP","url.query":"%HQ","server.address":"%[capture.req.hdr(0)]","network.protocol.version":"%HV","user_agent.original":"%[capture.req.hdr(1)]",
-"http.response.status_code":%ST,"http.response.body.size":%B,"http.request.size":%U,"target":"%si:%sp",
-"duration":%Ta,"connect":%Tc,"first_byte":%Tr,"state":"%tsc"}`);
+/** The facts that evenkeel's access log states about an exchange, under its names; spans in milliseconds. */
+const jsonFacts = logFormat(
+  [
+    `{"timestamp":"%T.%ms"`,
+    `"http.request.method":"%HM","url.scheme":"http","url.path":"%HP","url.query":"%HQ"`,
+    `"network.protocol.name":"http","network.protocol.version":"%HV"`,
+    `"server.address":"%[capture.req.hdr(0)]","server.port":%fp`,
+    `"client.address":"%ci","client.port":%cp`,
+    `"user_agent.original":"%[capture.req.hdr(1)]","http.request.header.referer":"%[capture.req.hdr(2)]"`,
+    `"http.request.size":%U,"http.response.status_code":%ST`,
+    `"http.response.size":%B,"node":"bench","listener":"%f","pool":"%b"`,
+    `"target":"%si:%sp","tries":%rc,"duration.total":%Ta`,
+    `"duration.connect":%Tc,"duration.first_byte":%Tr,"state":"%tsc"}`,
+  ].join(","),
+);
 
 const combined = logFormat(`%ci - - [%T] "%HM %HU %HV" %ST %B "%[capture.req.hdr(2)]" "%[capture.req.hdr(1)]"`);

@@ -6,7 +6,6 @@ import type { Failure, Result } from "../core/failure.ts";
 import { bad, good } from "../core/failure.ts";
 import type { Log } from "../core/log.ts";
 import { type AdminAnswer, answer, type Controlled, failed } from "./routes.ts";
-import { claimSocketPath } from "./socket-path.ts";
 
 /** Bytes of a request body; nothing that the API takes today comes near. */
 export const bodyBytesMax = 64 * 1024;
@@ -20,12 +19,9 @@ export type AdminServer = {
 };
 
 /**
- * Opens the API at a path: creates its directory, takes the place of a dead program's socket, refuses that of a living
- * one. Codes: those of claimSocketPath, admin.socket.failed.
+ * Opens the API at a path that is free to bind (see claimSocketPath), with mode 0660. Code: admin.socket.failed.
  */
 export async function openAdminServer(path: string, controlled: Controlled, log: Log): Promise<Result<AdminServer>> {
-  const claimed = await claimSocketPath(path);
-  if (!claimed.ok) return claimed;
   const server = createServer(
     { requestTimeout: requestTimeoutMs, headersTimeout: requestTimeoutMs / 2, connectionsCheckingInterval: 1_000 },
     (request, response) => {

@@ -1,3 +1,5 @@
+// Addresses from text to bytes, compared with what Node takes for an address.
+
 import assert from "node:assert/strict";
 import { isIP } from "node:net";
 import { test } from "node:test";

@@ -1,12 +1,14 @@
-// A client's address from text to bytes without an object, for the ip hash; on the request's way. It reads what a socket
-// or a trusted header gave (RFC 4291 section 2.2, dotted IPv4), into bytes that the caller owns, and judges nothing else.
+// A client's address from text to bytes without an object, for the ip hash; on the request's way. It reads what a
+// socket or a trusted header gave (RFC 4291 section 2.2, dotted IPv4), into bytes that the caller owns, and judges
+// nothing else.
 
 const dot = 0x2e;
 const colon = 0x3a;
 
 /**
  * Writes the address into `bytes` (at least 16) and returns its length: 4, 16, or 0 for text that is no address. A zone
- * (`%eth0`) is ignored. An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`, RFC 4291 section 2.5.5.2) is an IPv4 address.
+ * (`%eth0`) is ignored. An IPv4 address in IPv6 clothes (`::ffff:192.0.2.1`, RFC 4291 section 2.5.5.2) is an IPv4
+ * address.
  */
 export function readAddress(text: string, bytes: Uint8Array): number {
   const zone = text.indexOf("%");

@@ -17,8 +17,6 @@ export type Member = {
   active: number;
   /** Most exchanges at a time; Infinity is no limit. */
   readonly activeMax: number;
-  /** Serial of the exchange that last tried this member: it is not picked twice for one exchange. */
-  triedBy: number;
   /** Peak EWMA of the time to the first byte, in milliseconds, and when it was last fed. 0: nothing known. */
   latencyMs: Milliseconds;
   latencyAtMs: Milliseconds;
@@ -27,8 +25,8 @@ export type Member = {
 /** What one pick may look at; one object, reused for every pick. */
 export type Pick = {
   nowMs: Milliseconds;
-  /** Serial of the exchange, never 0. */
-  exchange: number;
+  /** What this exchange has tried already; none of it is picked again. Empty at a first try. */
+  tried: readonly Member[];
   /** 32-bit hash of the key the pool hashes by (src/balance/hash.ts); for ipHash the client's address text is hashed instead. */
   keyHash: number;
   /** The client's address as text, for ipHash. */
@@ -36,7 +34,7 @@ export type Pick = {
 };
 
 export type Balancer = {
-  /** The index of the chosen member, or -1 when none takes work. Does not change `active` or `triedBy`. */
+  /** The index of the chosen member, or -1 when none takes work. Does not change `active` or `tried`. */
   pick(pick: Pick): number;
   /** An outcome of live traffic; smooth weighted round robin lowers the effective weight of a member that fails, as nginx. */
   report(index: number, ok: boolean): void;
@@ -44,5 +42,10 @@ export type Balancer = {
 
 /** True when this member may be picked for this exchange. */
 export function takesWork(member: Member, pick: Pick): boolean {
-  return member.eligible && member.weight > 0 && member.active < member.activeMax && member.triedBy !== pick.exchange;
+  return member.eligible && member.weight > 0 && member.active < member.activeMax && !wasTried(member, pick);
+}
+
+/** At a first try, nearly always, there is nothing to look through. */
+export function wasTried(member: Member, pick: Pick): boolean {
+  return pick.tried.length > 0 && pick.tried.includes(member);
 }

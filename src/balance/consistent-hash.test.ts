@@ -1,5 +1,5 @@
-// What is consistent about the consistent hash: who keeps its keys when members go, come, change or rest. The suite over
-// all policies is in suite.test.ts; why this and no ring or Maglev, in docs/decisions/0004-consistent-hash.md.
+// What is consistent about the consistent hash: who keeps its keys when members go, come, change or rest. The suite
+// over all policies is in suite.test.ts; why this and no ring or Maglev, in docs/decisions/0004-consistent-hash.md.
 
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";

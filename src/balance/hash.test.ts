@@ -1,3 +1,5 @@
+// The hash of keys and addresses: published values, text and bytes alike, spread.
+
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";

@@ -25,8 +25,8 @@ function absorb(hash: number, block: number): number {
 }
 
 /**
- * Hash of bytes `start` to `end` (exclusive), a signed 32-bit integer: V8 keeps that without a box, an unsigned one above
- * 2^31 not. The range must lie within `bytes`.
+ * Hash of bytes `start` to `end` (exclusive), a signed 32-bit integer: V8 keeps that without a box, an unsigned one
+ * above 2^31 not. The range must lie within `bytes`.
  */
 export function hashBytes(bytes: Uint8Array, start: number, end: number): number {
   let hash = 0;

@@ -1,7 +1,8 @@
 // Least connections, on the request's way: the member with the fewest exchanges under way for its weight, as nginx's
-// least_conn (ngx_http_upstream_least_conn_module.c). active / weight is compared by cross multiplication, so there is no
-// division and no rounding; members that tie take turns by smooth weighted round robin among themselves. Two passes at
-// most, no allocation: about 2 ns a member (bench/balance.ts). `active` is counted by the caller, never here.
+// least_conn (ngx_http_upstream_least_conn_module.c). active / weight is compared by cross multiplication, so there is
+// no division and no rounding; members that tie take turns by smooth weighted round robin among themselves. Two passes
+// at most, no allocation: up to 9 ns a member (bench/balance.ts), so 0.1 us for 10 and 9 us for 1,000, where twoChoices
+// does nearly as well for 0.2. `active` is counted by the caller, never here.
 
 import { type Balancer, type Member, type Pick, takesWork } from "./balancer.ts";
 import { lowerStanding, standingOf } from "./smooth-round-robin.ts";

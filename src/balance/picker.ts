@@ -1,6 +1,7 @@
-// The balancer of a pool, made once per change of the pool and asked once per try: the policy over the primaries, and the
-// same policy over the backups for as long as no primary takes work. Indexes are into the members as they were handed in.
-// It adds two array look-ups to a pick, and nothing at all to a pool without backups. It must not look at health itself.
+// The balancer of a pool, made once per change of the pool and asked once per try: the policy over the primaries, and
+// the same policy over the backups for as long as no primary takes work. Indexes are into the members as they were
+// handed in. It adds two array look-ups to a pick, and nothing at all to a pool without backups. It must not look at
+// health itself.
 
 import type { Random } from "../core/random.ts";
 import type { Balance } from "../model/pool.ts";
@@ -13,9 +14,9 @@ import { createSmoothRoundRobin } from "./smooth-round-robin.ts";
 import { createTwoChoices } from "./two-choices.ts";
 
 /**
- * The members stay the caller's, who changes `eligible`, `active`, `triedBy` and the latency between picks; which members
- * there are, their weights and who is a backup must not change: make a new picker. Primaries and backups each form a pool
- * of their own for the policy, as in nginx.
+ * The members stay the caller's, who changes `eligible`, `active` and the latency between picks; which
+ * members there are, their weights and who is a backup must not change: make a new picker. Primaries and backups each
+ * form a pool of their own for the policy, as in nginx.
  */
 export function createPicker(policy: Balance, members: readonly Member[], random: Random): Balancer {
   const primaries: number[] = [];

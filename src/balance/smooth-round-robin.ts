@@ -1,8 +1,9 @@
 // Smooth weighted round robin, on the request's way: the order that nginx 1.22 gives (ngx_http_upstream_round_robin.c),
 // so that heavy targets are interleaved with light ones instead of served in bursts. Every pick raises each member that
 // takes work by its effective weight; the highest is picked (the first of equals) and pays back the sum of the raises.
-// A member that takes no work neither rises nor pays, and goes on where it stood. One pass, no allocation: about 1 ns a
-// member (bench/balance.ts). It must not decide who is eligible, that is health's business.
+// A member that takes no work neither rises nor pays, and goes on where it stood. One pass, no allocation: 4.5 ns a
+// member (bench/balance.ts), so 53 ns for 10 and 4.6 us for 1,000. It must not decide who is eligible, that is health's
+// business.
 
 import { type Balancer, type Member, type Pick, takesWork } from "./balancer.ts";
 
@@ -31,7 +32,10 @@ export function lowerStanding(standing: Standing, members: readonly Member[], in
   standing.effective[index] = Math.max(lowered, 0);
 }
 
-/** Picks in nginx's order. Over any number of consecutive picks equal to the sum of weights each healthy member gets exactly its weight. */
+/**
+ * Picks in nginx's order. Over any number of consecutive picks equal to the sum of weights each healthy member gets
+ * exactly its weight.
+ */
 export function createSmoothRoundRobin(members: readonly Member[]): Balancer {
   const standing = standingOf(members);
   const { current, effective } = standing;

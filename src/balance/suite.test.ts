@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import fc from "fast-check";
 import { seededRandom } from "../core/random.ts";
 import type { Balance } from "../model/pool.ts";
-import { type Balancer, type Member, takesWork } from "./balancer.ts";
+import { type Balancer, type Member, type Pick, takesWork } from "./balancer.ts";
 import { mix } from "./hash.ts";
 import { createPicker } from "./picker.ts";
 import { countPicks, equalMembers, memberOf, membersOf, pickOf, policies, testSeed } from "./test-kit.ts";
@@ -20,7 +20,6 @@ function pickerOf(balance: Balance, members: readonly Member[], from = seed): Ba
 function pickMany(balancer: Balancer, count: number): number[] {
   const pick = pickOf();
   return Array.from({ length: count }, (_, index) => {
-    pick.exchange = index + 1;
     pick.keyHash = mix(index);
     pick.clientAddress = `198.${index & 255}.${mix(index) & 255}.7`;
     return balancer.pick(pick);
@@ -28,8 +27,7 @@ function pickMany(balancer: Balancer, count: number): number[] {
 }
 
 /** The rule for backups, spelled out: the members that a pick may name. */
-function allowed(members: readonly Member[], exchange: number): Set<number> {
-  const pick = pickOf(exchange);
+function allowed(members: readonly Member[], pick: Pick): Set<number> {
   const taking = members.flatMap((member, index) => (takesWork(member, pick) ? [index] : []));
   const primaries = taking.filter((index) => !members[index]!.backup);
   return new Set(primaries.length > 0 ? primaries : taking);
@@ -71,18 +69,18 @@ for (const balance of policies) {
         fc.integer(),
         (members, events, chance) => {
           const balancer = pickerOf(balance, members, chance);
-          const pick = pickOf(0);
+          const pick = pickOf();
           for (const event of events) {
             const member = "at" in event ? members[event.at] : undefined;
             if (event.kind === "time") pick.nowMs += event.ms;
             if (event.kind === "eligible" && member) member.eligible = event.value;
             if (event.kind === "finish" && member && member.active > 0) member.active--;
             if (event.kind !== "exchange") continue;
-            pick.exchange++;
+            pick.tried.length = 0;
             pick.keyHash = event.key;
             pick.clientAddress = `10.${event.key & 255}.${(event.key >>> 8) & 255}.1`;
             for (let tries = 0; tries < event.tries; tries++) {
-              const may = allowed(members, pick.exchange);
+              const may = allowed(members, pick);
               const index = balancer.pick(pick);
               if (index === -1) {
                 assert.equal(may.size, 0, "-1 although a member takes work");
@@ -90,7 +88,7 @@ for (const balance of policies) {
               }
               assert.ok(may.has(index), `picked ${index}, allowed were ${[...may]}`);
               const last = tries === event.tries - 1;
-              members[index]!.triedBy = pick.exchange;
+              pick.tried.push(members[index]!);
               if (last) members[index]!.active++;
               balancer.report(index, last);
             }
@@ -144,17 +142,17 @@ for (const balance of policies) {
     test("one exchange tries every member once, backups last, then gets -1", () => {
       const members = [0, 1, 2, 3, 4, 5].map((index) => memberOf(index, { backup: index > 3 }));
       const balancer = pickerOf(balance, members);
-      const pick = pickOf(77);
+      const pick = pickOf();
       const tried = members.map(() => {
         const index = balancer.pick(pick);
-        members[index]!.triedBy = 77;
+        pick.tried.push(members[index]!);
         balancer.report(index, false);
         return index;
       });
       assert.deepEqual(tried.slice(0, 4).sort(), [0, 1, 2, 3]);
       assert.deepEqual(tried.slice(4).sort(), [4, 5]);
       assert.equal(balancer.pick(pick), -1);
-      pick.exchange = 78;
+      pick.tried.length = 0;
       assert.ok(balancer.pick(pick) >= 0, "the next exchange may try them again");
     });
 

@@ -1,5 +1,5 @@
-// What the tests of the balancers share: members, picks, a seed that is printed. For tests and bench/ only; it stands on
-// neither way, and nothing that runs may import it.
+// What the tests of the balancers share: members, picks, a seed that is printed. For tests and bench/ only; it stands
+// on neither way, and nothing that runs may import it.
 
 import type { Milliseconds } from "../core/clock.ts";
 import type { Balance } from "../model/pool.ts";
@@ -25,7 +25,6 @@ export function memberOf(index: number, options: MemberOptions = {}): Member {
     eligible: true,
     active: 0,
     activeMax: Number.POSITIVE_INFINITY,
-    triedBy: 0,
     latencyMs: 0,
     latencyAtMs: 0,
     ...options,
@@ -40,16 +39,15 @@ export function equalMembers(count: number): Member[] {
   return membersOf(new Array<number>(count).fill(1));
 }
 
-export function pickOf(exchange = 1): Pick {
-  return { nowMs: 0, exchange, keyHash: 0, clientAddress: "192.0.2.1" };
+export function pickOf(): Pick & { tried: Member[] } {
+  return { nowMs: 0, tried: [], keyHash: 0, clientAddress: "192.0.2.1" };
 }
 
 /** How often each member is picked in `picks` picks of one exchange each; nothing is counted as under way. */
 export function countPicks(balancer: Balancer, members: readonly Member[], picks: number): number[] {
   const counts = new Array<number>(members.length).fill(0);
   const pick = pickOf();
-  for (let exchange = 1; exchange <= picks; exchange++) {
-    pick.exchange = exchange;
+  for (let done = 0; done < picks; done++) {
     const index = balancer.pick(pick);
     if (index >= 0) counts[index]!++;
   }

@@ -1,3 +1,5 @@
+// Peak EWMA by its numbers, and the policy by the shares it gives in a minute of virtual time.
+
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { seededRandom } from "../core/random.ts";
@@ -77,11 +79,10 @@ function serve(members: readonly Member[], latencies: readonly number[], everyMs
   const balancer = createTwoChoices(members, seededRandom(seed));
   const counts = members.map(() => 0);
   const ends: { atMs: number; index: number; tookMs: number }[] = [];
-  const pick = pickOf(0);
+  const pick = pickOf();
   const rounds = Math.ceil(60_000 / everyMs);
   for (let round = 0; round < rounds; round++) {
     pick.nowMs = startMs + round * everyMs;
-    pick.exchange++;
     for (let i = ends.length - 1; i >= 0; i--) {
       const end = ends[i]!;
       if (end.atMs > pick.nowMs) continue;
@@ -123,11 +124,10 @@ describe("two choices", () => {
     const members = equalMembers(4);
     for (const member of members.slice(0, 3)) observeLatency(member, 10, 0);
     const balancer = createTwoChoices(members, seededRandom(seed));
-    const pick = pickOf(0);
+    const pick = pickOf();
     let first = -1;
     let toNew = 0;
     for (let exchange = 1; exchange <= 200; exchange++) {
-      pick.exchange = exchange;
       if (balancer.pick(pick) !== 3) continue;
       toNew++;
       members[3]!.active++;
@@ -161,9 +161,8 @@ describe("two choices", () => {
     const members = equalMembers(100);
     for (const member of members) observeLatency(member, 10, 0);
     const balancer = createTwoChoices(members, seededRandom(seed));
-    const pick = pickOf(0);
+    const pick = pickOf();
     for (let exchange = 1; exchange <= 1_000; exchange++) {
-      pick.exchange = exchange;
       members[balancer.pick(pick)]!.active++;
     }
     assert.ok(Math.max(...members.map((member) => member.active)) <= 14);

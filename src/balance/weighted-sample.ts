@@ -12,7 +12,9 @@ const drawsMax = 8;
 const tinyPool = 8;
 
 export type Sampler = {
-  /** A member's index by chance in proportion to its weight, never `except` (-1: no exception); -1 when none takes work. */
+  /**
+   * A member's index by chance in proportion to its weight, never `except` (-1: no exception); -1 when none takes work.
+   */
   sample(pick: Pick, except: number): number;
 };
 
@@ -62,7 +64,10 @@ export function runningSums(members: readonly Member[]): Float64Array {
   return sums;
 }
 
-/** The first index whose running sum is above `value`; `value` is at least 0 and below the last sum. A weight of 0 is never hit. */
+/**
+ * The first index whose running sum is above `value`; `value` is at least 0 and below the last sum. A weight of 0 is
+ * never hit.
+ */
 export function indexAt(sums: Float64Array, value: number): number {
   let low = 0;
   let high = sums.length - 1;

@@ -48,6 +48,9 @@ export function addRunCommand(program: Command, io: CliIo): void {
 
 /** Runs a node from its start to its end and returns the exit code. Takes the process's signals. */
 export async function runNode(options: RunOptions): Promise<ExitCode> {
+  // These two end a process that does not take them, and may come before there is anything to reload or reopen.
+  process.on("SIGHUP", () => {});
+  process.on("SIGUSR1", () => {});
   const { loadConfig } = await import("../control/load-config.ts");
   // Absolute, so that it means the same file on every reload.
   const load = () => loadConfig(resolve(options.configFile));
@@ -57,6 +60,7 @@ export async function runNode(options: RunOptions): Promise<ExitCode> {
 
   const { Supervisor } = await import("../control/supervisor.ts");
   const { openAdminServer } = await import("../admin/server.ts");
+  const { claimSocketPath } = await import("../io/socket-path.ts");
   const { log } = options;
   const supervisor = new Supervisor({
     config: loaded.config,
@@ -69,7 +73,8 @@ export async function runNode(options: RunOptions): Promise<ExitCode> {
   });
   // Both are tried before anything is said, so that a second start hears of every address that it cannot have.
   const failures = [...supervisor.open()];
-  const admin = await openAdminServer(loaded.config.admin.socket, supervisor, log);
+  const claimed = await claimSocketPath(loaded.config.admin.socket);
+  const admin = claimed.ok ? await openAdminServer(loaded.config.admin.socket, supervisor, log) : claimed;
   if (!admin.ok) failures.push(admin.failure);
   if (failures.length > 0 || !admin.ok) {
     if (admin.ok) await admin.value.close();

@@ -22,6 +22,8 @@ export type PoolChange = {
   readonly name: string;
   readonly fields: readonly FieldChange[];
   readonly targets: NamedChanges<TargetChange>;
+  /** Targets that stay, in another order: it is the order of round robin. */
+  readonly targetsReordered: boolean;
 };
 export type RouteChange = { readonly name: string; readonly fields: readonly FieldChange[] };
 export type ListenerChange = {
@@ -59,16 +61,20 @@ function diffListener(before: Listener, after: Listener): ListenerChange | undef
   const fields = diffFields(before, after, ["bind", "routes"]);
   const routes = diffNamed(before.routes, after.routes, (route) => route.name, diffRoute);
   const moved = !same(before.bind, after.bind);
-  const routesReordered = reordered(before.routes, after.routes);
+  const routesReordered = reordered(before.routes, after.routes, (route) => route.name);
   if (fields.length === 0 && isEmpty(routes) && !moved && !routesReordered) return undefined;
   const bind = { before: formatSocketAddress(before.bind), after: formatSocketAddress(after.bind) };
   return { name: before.name, bind: moved ? bind : undefined, fields, routes, routesReordered };
 }
 
-function reordered(before: readonly Route[], after: readonly Route[]): boolean {
-  const kept = (routes: readonly Route[], others: readonly Route[]) => {
-    const known = new Set(others.map((route) => route.name));
-    return routes.map((route) => route.name).filter((name) => known.has(name));
+function reordered<Thing>(
+  before: readonly Thing[],
+  after: readonly Thing[],
+  nameOf: (thing: Thing) => string,
+): boolean {
+  const kept = (things: readonly Thing[], others: readonly Thing[]) => {
+    const known = new Set(others.map(nameOf));
+    return things.map(nameOf).filter((name) => known.has(name));
   };
   return !same(kept(before, after), kept(after, before));
 }
@@ -81,7 +87,9 @@ function diffRoute(before: Route, after: Route): RouteChange | undefined {
 function diffPool(before: Pool, after: Pool): PoolChange | undefined {
   const fields = diffFields(before, after, ["targets"]);
   const targets = diffNamed(before.targets, after.targets, (target) => target.address, diffTarget);
-  return fields.length === 0 && isEmpty(targets) ? undefined : { name: before.name, fields, targets };
+  const targetsReordered = reordered(before.targets, after.targets, (target) => target.address);
+  if (fields.length === 0 && isEmpty(targets) && !targetsReordered) return undefined;
+  return { name: before.name, fields, targets, targetsReordered };
 }
 
 function diffTarget(before: Target, after: Target): TargetChange | undefined {
@@ -138,32 +146,51 @@ export function same(left: unknown, right: unknown): boolean {
 
 /** The changes as lines for a log or a terminal, `+` added, `-` removed, `~` changed; none when nothing changed. */
 export function describeDiff(diff: ConfigDiff): string[] {
-  const lines = diff.fields.map((change) => `~ ${describeField(change)}`);
-  for (const name of diff.listeners.added) lines.push(`+ listener ${name}`);
-  for (const name of diff.listeners.removed) lines.push(`- listener ${name}`);
-  for (const change of diff.listeners.changed) {
-    const { name, bind, routes } = change;
-    if (bind !== undefined) lines.push(`~ listener ${name}: bind ${bind.before} -> ${bind.after}`);
-    for (const field of change.fields) lines.push(`~ listener ${name}: ${describeField(field)}`);
-    for (const route of routes.added) lines.push(`+ listener ${name}: route ${route}`);
-    for (const route of routes.removed) lines.push(`- listener ${name}: route ${route}`);
-    for (const route of routes.changed) {
-      for (const field of route.fields) lines.push(`~ listener ${name}: route ${route.name}: ${describeField(field)}`);
-    }
-    if (change.routesReordered) lines.push(`~ listener ${name}: routes in another order`);
-  }
-  for (const name of diff.pools.added) lines.push(`+ pool ${name}`);
-  for (const name of diff.pools.removed) lines.push(`- pool ${name}`);
-  for (const { name, fields, targets } of diff.pools.changed) {
-    for (const field of fields) lines.push(`~ pool ${name}: ${describeField(field)}`);
-    for (const address of targets.added) lines.push(`+ pool ${name}: target ${address}`);
-    for (const address of targets.removed) lines.push(`- pool ${name}: target ${address}`);
-    for (const target of targets.changed) {
-      for (const field of target.fields)
-        lines.push(`~ pool ${name}: target ${target.address}: ${describeField(field)}`);
-    }
-  }
-  return lines;
+  return [
+    ...diff.fields.map((change) => `~ ${describeField(change)}`),
+    ...describeNamed("listener ", diff.listeners, describeListener),
+    ...describeNamed("pool ", diff.pools, describePool),
+  ];
+}
+
+function describeListener(change: ListenerChange): string[] {
+  const start = `listener ${change.name}: `;
+  const { bind } = change;
+  return [
+    ...(bind === undefined ? [] : [`~ ${start}bind ${bind.before} -> ${bind.after}`]),
+    ...describeFields(start, change.fields),
+    ...describeNamed(`${start}route `, change.routes, (route) =>
+      describeFields(`${start}route ${route.name}: `, route.fields),
+    ),
+    ...(change.routesReordered ? [`~ ${start}routes in another order`] : []),
+  ];
+}
+
+function describePool(change: PoolChange): string[] {
+  const start = `pool ${change.name}: `;
+  return [
+    ...describeFields(start, change.fields),
+    ...describeNamed(`${start}target `, change.targets, (target) =>
+      describeFields(`${start}target ${target.address}: `, target.fields),
+    ),
+    ...(change.targetsReordered ? [`~ ${start}targets in another order`] : []),
+  ];
+}
+
+function describeNamed<Change>(
+  start: string,
+  changes: NamedChanges<Change>,
+  describe: (change: Change) => string[],
+): string[] {
+  return [
+    ...changes.added.map((name) => `+ ${start}${name}`),
+    ...changes.removed.map((name) => `- ${start}${name}`),
+    ...changes.changed.flatMap(describe),
+  ];
+}
+
+function describeFields(start: string, changes: readonly FieldChange[]): string[] {
+  return changes.map((change) => `~ ${start}${describeField(change)}`);
 }
 
 function describeField(change: FieldChange): string {

@@ -28,7 +28,7 @@ function refuseAddress(text: string, failure: { readonly code: string; readonly 
 /** `0.0.0.0:80` or `[::]:443`: where a listener accepts. */
 export function bindAddress() {
   const reader = (value: unknown): Reading<BindAddress> => {
-    const text = String(value);
+    const text = typeof value === "string" || typeof value === "number" ? String(value) : "";
     // Other programs bind every address when none is given; here it is written out.
     const everywhere = /^(?:\*?:)?(\d{1,5})$/.exec(text)?.[1];
     if (everywhere !== undefined) {
@@ -108,7 +108,12 @@ export function matchPath() {
       return refuse("config.path", `the path has ${text.length} characters`, `at most ${pathLengthMax}`);
     const clean = normalized(text);
     if (clean === text && !/[\u0000-\u001f\u007f]/.test(text)) return read(text);
-    return refuse("config.path", `\`${text}\` can match no request`, pathExpected, clean === text ? undefined : clean);
+    return refuse(
+      "config.path",
+      `\`${text}\` is no decoded, normalized path`,
+      pathExpected,
+      clean === text ? undefined : clean,
+    );
   });
   return leaf(reader, { type: "string" }, pathExpected);
 }

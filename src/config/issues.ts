@@ -46,6 +46,9 @@ function explain(schema: z.ZodType, input: unknown, issue: Issue): LocatedCompla
   }
 }
 
+/** What an option says of a value that it is not made for. */
+const shapeCodes = ["config.value.type", "config.key.missing"];
+
 /** A union's options fail each in their own way; told is the one whose shape the value has. */
 function explainUnion(
   schema: z.ZodType,
@@ -59,7 +62,7 @@ function explainUnion(
     const option = options[index];
     const found = option === undefined ? [] : complaintsOf(option, valueAt(input, path), inner);
     const [first] = found;
-    const otherShape = first !== undefined && first.path.length === 0 && first.complaint.code === "config.value.type";
+    const otherShape = first !== undefined && first.path.length === 0 && shapeCodes.includes(first.complaint.code);
     if (!otherShape && found.length > 0) {
       return found.map((one) => ({ path: [...path, ...one.path], complaint: one.complaint }));
     }
@@ -138,6 +141,7 @@ function schemaAt(schema: unknown, path: Path): unknown {
 }
 
 function keysOf(schema: unknown): string[] {
+  if (schema instanceof z.ZodUnion) return optionsOf(schema).flatMap(keysOf);
   return schema instanceof z.ZodObject ? Object.keys(schema.shape) : [];
 }
 

@@ -204,12 +204,12 @@ export const routeFile = z
       .describe("Replaces the matched prefix of the path; with a prefix match and a pool."),
     upgrade: tunnelOrRefuse
       .optional()
-      .meta({ default: "refuse" })
-      .describe("`tunnel` lets Upgrade (WebSocket) through to the target; `refuse` forwards the request without it."),
+      .describe(
+        "`tunnel` lets Upgrade (WebSocket) through to the target; `refuse`, the default, forwards the request without it.",
+      ),
     connect: tunnelOrRefuse
       .optional()
-      .meta({ default: "refuse" })
-      .describe("`tunnel` lets CONNECT through to the target; `refuse` answers 405."),
+      .describe("`tunnel` lets CONNECT through to the target; `refuse`, the default, answers 405."),
     retry: retryChanges.optional().describe("What differs from `defaults.retry`."),
     requestHeaders: headerRules.optional().describe("Rules for the request to the target: remove, then set, then add."),
     responseHeaders: headerRules

@@ -97,10 +97,11 @@ const none: ReadonlySet<string> = new Set();
 function namesAt(reader: Reader, path: Path, max: number): string[] {
   const tree = treeAt(reader.source.root, path);
   if (tree?.kind !== "map") return [];
-  if (tree.entries.size <= max) return [...tree.entries.keys()];
-  const message = `${path.at(-1)}: has ${tree.entries.size} entries`;
-  reader.complain(path, { code: "config.count", message, expected: `at most ${max}`, atKey: true });
-  return [];
+  if (tree.entries.size > max) {
+    const message = `${path.at(-1)}: has ${tree.entries.size} entries`;
+    reader.complain(path, { code: "config.count", message, expected: `at most ${max}`, atKey: true });
+  }
+  return [...tree.entries.keys()];
 }
 
 const nameSchema = z.record(nameKey(), z.unknown());

@@ -64,17 +64,16 @@ export function parseTree(text: string, environment: Environment, report: Report
       if (offset > 0) lines.addNewLine(offset);
     }).parse(text),
   ];
-  const tooDeep = offsetBelow(tokens, nestingMax);
-  if (tooDeep !== undefined) {
-    complain(walk, tooDeep, nestingComplaint);
+  const tooMuch = survey(tokens);
+  if (tooMuch !== undefined) {
+    complain(walk, tooMuch.at, tooMuch.complaint);
     return undefined;
   }
   const root = compose(walk, tokens);
   if (root === undefined) return undefined;
   const tree = readNode(walk, root);
   if (tree.size > valuesMax) {
-    const message = `the file holds ${tree.size} values once its aliases are written out`;
-    complain(walk, tree.at, { code: "config.yaml.expansion", message, expected: `at most ${valuesMax}` });
+    complain(walk, tree.at, expansionComplaint);
     return undefined;
   }
   if (tree.depth > nestingMax) {
@@ -90,6 +89,12 @@ const nestingComplaint: Complaint = {
   expected: `at most ${nestingMax} levels`,
 };
 
+const expansionComplaint: Complaint = {
+  code: "config.yaml.expansion",
+  message: "the file holds too many values once its aliases are written out",
+  expected: `at most ${valuesMax}`,
+};
+
 function complain(walk: Walk, at: number, complaint: Complaint, path: Path = []): void {
   addProblem(walk.report.problems, complaint, { ...positionAt(walk.lines, at), file: walk.report.file, path });
 }
@@ -100,14 +105,17 @@ export function positionAt(lines: LineCounter, at: number): Position {
   return { line, column: col };
 }
 
-/** The offset of the first collection more than `levels` deep. Without recursion: depth is what it guards against. */
-function offsetBelow(tokens: readonly CST.Token[], levels: number): number | undefined {
+/** What makes a file too much to read on: nested too deeply, too many values. No recursion, for depth is what it guards. */
+function survey(tokens: readonly CST.Token[]): { readonly at: number; readonly complaint: Complaint } | undefined {
   const open: { token: CST.Token; depth: number }[] = tokens.map((token) => ({ token, depth: 0 }));
+  let values = 0;
   for (let next = open.pop(); next !== undefined; next = open.pop()) {
     const { token, depth } = next;
-    if (depth > levels) return token.offset;
+    if (depth > nestingMax) return { at: token.offset, complaint: nestingComplaint };
     if (token.type === "document" && token.value !== undefined) open.push({ token: token.value, depth });
     if (!("items" in token)) continue;
+    values += token.items.length;
+    if (values > valuesMax) return { at: token.offset, complaint: expansionComplaint };
     for (const item of token.items) {
       if (item.key) open.push({ token: item.key, depth: depth + 1 });
       if (item.value) open.push({ token: item.value, depth: depth + 1 });

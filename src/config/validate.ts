@@ -10,10 +10,12 @@ import { validateRoutes } from "./validate-routes.ts";
 
 export function validateDraft(draft: Draft): void {
   checkBinds(draft);
+  const pools = new Set(draft.pools.map((pool) => pool.name));
   const used = new Set<string>();
   for (const listener of draft.listeners) {
     validateRoutes(draft, listener);
-    checkPools(draft, listener, used);
+    checkPools(draft, listener, pools);
+    for (const { value } of listener.routes) if (value?.pool !== undefined) used.add(value.pool);
     if (listener.value?.routes.length === 0) {
       const message = `routes: listener \`${listener.name}\` has none and answers 404`;
       draft.warn([...listener.path, "routes"], { code: "config.listener.routes", message, atKey: true });
@@ -27,7 +29,13 @@ export function validateDraft(draft: Draft): void {
     };
     draft.warn(["listeners"], warning);
   }
-  for (const pool of draft.pools) validatePool(draft, pool, used);
+  // A part that could not be read whole might be the one that uses a pool.
+  const allRead = draft.listeners.every((listener) => isWhole(listener) && listener.routes.every(isWhole));
+  for (const pool of draft.pools) {
+    validatePool(draft, pool);
+    if (!allRead || used.has(pool.name)) continue;
+    draft.warn(pool.path, { code: "config.pool.unused", message: `no route uses pool \`${pool.name}\``, atKey: true });
+  }
 }
 
 /**
@@ -56,12 +64,10 @@ function isEvery(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
 }
 
-function checkPools(draft: Draft, listener: ListenerPart, used: Set<string>): void {
-  const names = draft.pools.map((pool) => pool.name);
+function checkPools(draft: Draft, listener: ListenerPart, pools: ReadonlySet<string>): void {
   for (const { path, value } of listener.routes) {
-    if (value?.pool === undefined) continue;
-    used.add(value.pool);
-    if (names.includes(value.pool)) continue;
+    if (value?.pool === undefined || pools.has(value.pool)) continue;
+    const names = [...pools];
     const list = names.slice(0, 20).map((name) => `\`${name}\``);
     const suggestion = nearest(value.pool, names);
     draft.complain([...path, "pool"], {
@@ -73,12 +79,9 @@ function checkPools(draft: Draft, listener: ListenerPart, used: Set<string>): vo
   }
 }
 
-function validatePool(draft: Draft, pool: PoolPart, used: ReadonlySet<string>): void {
+function validatePool(draft: Draft, pool: PoolPart): void {
   checkAddresses(draft, pool);
   const warn = (code: string, message: string) => draft.warn(pool.path, { code, message, atKey: true });
-  // A broken route might be the one that uses it.
-  const allRead = draft.listeners.every((listener) => isWhole(listener) && listener.routes.every(isWhole));
-  if (allRead && !used.has(pool.name)) warn("config.pool.unused", `no route uses pool \`${pool.name}\``);
   if (!isWhole(pool) || !pool.targets.every(isWhole)) return;
 
   const targets = pool.targets.flatMap((target) => target.value ?? []);

@@ -328,6 +328,9 @@ export class Supervisor {
       case "status":
         this.#questions.take(message.id, message.status);
         break;
+      case "room":
+        this.#input({ type: "room", slot, listener: message.listener });
+        break;
       case "report":
         this.#relayReport(slot, message);
         break;

@@ -17,6 +17,8 @@ export type WorkerEvents = {
   readonly exited: (code: number | null, signal: string | null) => void;
 };
 
+/** Messages that wait for room in the channel; a worker that reads none gets no more questions and reports. */
+const unsentMax = 1_000;
 const disconnectGrace: Milliseconds = 1_000;
 
 export class WorkerProcess {
@@ -24,6 +26,7 @@ export class WorkerProcess {
   readonly #child: ChildProcess;
   readonly #events: WorkerEvents;
   #ended = false;
+  #unsent = 0;
 
   constructor(path: string, events: WorkerEvents) {
     this.#events = events;
@@ -59,7 +62,10 @@ export class WorkerProcess {
 
   send(message: ToWorker): void {
     if (this.#ended || !this.#child.connected) return;
+    if (this.#unsent >= unsentMax && (message.type === "report" || message.type === "status")) return;
+    this.#unsent++;
     this.#child.send(message, (error) => {
+      this.#unsent--;
       if (error !== null && !this.#ended) this.#events.broken(`message ${message.type} was not sent: ${error.message}`);
     });
   }
@@ -69,9 +75,10 @@ export class WorkerProcess {
    *
    * Node sends a socket only as the handle of an object, and the one that may listen is a net.Server: it begins to
    * watch for connections, but accepts them when the event loop polls, which is after this function has closed it
-   * again. Written is the descriptor within send(), since the channel's queue is empty: the caller sends one handle at
-   * a time, each after the answer to the one before. Were the queue not empty, the closed handle would fail the write
-   * and the worker would be replaced, which loses nothing: what waits in the backlog stays there.
+   * again. The descriptor is written within send(), as long as the channel's queue is empty: the caller sends one handle
+   * at a time, each after the answer to the message before. Were the queue not empty after all (a worker that stopped
+   * reading just then), the handle would be gone when its turn comes, no answer would follow, and the worker would be
+   * replaced for its silence: what waits in the backlog stays there.
    */
   sendListen(listener: string, fd: number, backlog: number): Result<true> {
     if (this.#ended || !this.#child.connected) return bad(channelClosed(listener));
@@ -114,6 +121,7 @@ export function decodeFromWorker(message: unknown): FromWorker | undefined {
       case "applied":
         return Number.isInteger(fields["generation"]);
       case "listening":
+      case "room":
         return typeof fields["listener"] === "string";
       case "status":
         return Number.isInteger(fields["id"]) && typeof fields["status"] === "object" && fields["status"] !== null;

@@ -46,6 +46,8 @@ export type Slot = {
   readonly timerAt: Milliseconds | undefined;
   /** SIGKILL is on its way: nothing more is asked of it or awaited from it. */
   readonly killed: boolean;
+  /** Has come as far as serving; told once a process. */
+  readonly served: boolean;
   /** The generation last sent, and last applied; 0 before the first. */
   readonly sent: number;
   readonly applied: number;
@@ -79,6 +81,8 @@ export type SlotsInput =
   | { readonly type: "ready"; readonly slot: number }
   | { readonly type: "applied"; readonly slot: number; readonly generation: number }
   | { readonly type: "listening"; readonly slot: number; readonly listener: string }
+  /** It gave the socket of this listener back when it was full, and has room again. */
+  | { readonly type: "room"; readonly slot: number; readonly listener: string }
   /** A handle or a message could not be sent, or the worker broke the protocol: it is replaced. */
   | { readonly type: "broken"; readonly slot: number; readonly reason: string }
   | { readonly type: "exited"; readonly slot: number; readonly code: number | null; readonly signal: string | null }
@@ -153,6 +157,8 @@ function move(
       return onSlot(input.slot, (slot) => takeApplied(config, state, slot, input.generation, now, effects));
     case "listening":
       return onSlot(input.slot, (slot) => takeListening(config, state, slot, input.listener, now, effects));
+    case "room":
+      return onSlot(input.slot, (slot) => takeRoom(config, state, slot, input.listener, now, effects));
     case "broken":
       return onSlot(input.slot, (slot) => kill(slot, input.reason, effects));
     case "exited":
@@ -198,6 +204,7 @@ function newSlot(index: number): Slot {
     crashesInRow: 0,
     timerAt: undefined,
     killed: false,
+    served: false,
     sent: 0,
     applied: 0,
     listening: [],
@@ -240,8 +247,8 @@ function advance(
     effects.push({ type: "sendListen", slot: slot.index, listener: missing });
     return { ...slot, phase: "listening", listening, asked: missing.key, timerAt: now + config.answerMax };
   }
-  if (slot.phase !== "serving") effects.push({ type: "serving", slot: slot.index });
-  return { ...slot, phase: "serving", listening, timerAt: undefined };
+  if (!slot.served) effects.push({ type: "serving", slot: slot.index });
+  return { ...slot, phase: "serving", served: true, listening, timerAt: undefined };
 }
 
 function takeApplied(
@@ -268,6 +275,20 @@ function takeListening(
   if (slot.asked === undefined) return kill(slot, `it listens for ${name}, for which it was sent nothing`, effects);
   const listening = [...slot.listening, slot.asked];
   return advance(config, state, { ...slot, listening, asked: undefined }, now, effects);
+}
+
+// Handed over once more like a socket that it never had. One that the change at hand has dropped is not.
+function takeRoom(
+  config: SlotsConfig,
+  state: SlotsState,
+  slot: Slot,
+  name: string,
+  now: Milliseconds,
+  effects: SlotsEffect[],
+): Slot {
+  const key = state.listeners.find((listener) => listener.name === name)?.key;
+  if (key === undefined || !slot.listening.includes(key)) return slot;
+  return advance(config, state, { ...slot, listening: slot.listening.filter((held) => held !== key) }, now, effects);
 }
 
 function takeExit(

@@ -81,8 +81,7 @@ function parseGroups(text: string, mayEndInIpv4: boolean): number[] | undefined 
 export function formatIp(address: IpAddress): string {
   const { bytes } = address;
   if (address.family === 4) return bytes.join(".");
-  const mapped = bytes.slice(0, 10).every((byte) => byte === 0) && bytes[10] === 0xff && bytes[11] === 0xff;
-  if (mapped) return `::ffff:${bytes.slice(12).join(".")}`;
+  if (isMapped(address)) return `::ffff:${bytes.slice(12).join(".")}`;
   const groups: number[] = [];
   for (let at = 0; at < 16; at += 2) groups.push(((bytes[at] ?? 0) << 8) | (bytes[at + 1] ?? 0));
   const zeros = longestZeros(groups);
@@ -102,6 +101,14 @@ function longestZeros(groups: readonly number[]): { readonly start: number; read
   return best;
 }
 
+/** True for an IPv4 address in IPv6 form, `::ffff:192.0.2.1` (RFC 4291 section 2.5.5.2). */
+export function isMapped(address: IpAddress): boolean {
+  const { bytes } = address;
+  return (
+    bytes.length === 16 && bytes.findIndex((byte) => byte !== 0) === 10 && bytes[10] === 0xff && bytes[11] === 0xff
+  );
+}
+
 /** True for `0.0.0.0` and `::`: every address of the family when bound, no address at all when connected to. */
 export function isUnspecified(address: IpAddress): boolean {
   return address.bytes.every((byte) => byte === 0);
@@ -110,7 +117,8 @@ export function isUnspecified(address: IpAddress): boolean {
 /**
  * Reads `host:port` with an IPv4 literal or `[host]:port` with an IPv6 literal into canonical parts.
  * Fails with `address.port` (missing, or not 1 to 65535), `address.brackets` (IPv6 without), `address.name` (a host
- * name: names are the business of a source, a target or bind address is an IP literal) and `address.syntax`.
+ * name: names are the business of a source, a target or bind address is an IP literal), `address.mapped` (an IPv4
+ * address in IPv6 form would be a second name of the same place) and `address.syntax`.
  */
 export function parseSocketAddress(text: string): Result<SocketAddress> {
   const bracketed = /^\[([^\][]*)\](?::(.*))?$/.exec(text);
@@ -137,6 +145,12 @@ export function parseSocketAddress(text: string): Result<SocketAddress> {
 }
 
 function withPort(text: string, address: IpAddress, digits: string | undefined): Result<SocketAddress> {
+  if (isMapped(address)) {
+    return refused(
+      "address.mapped",
+      `\`${text}\` is the IPv4 address ${address.bytes.slice(12).join(".")} in IPv6 form`,
+    );
+  }
   if (digits === undefined) return refused("address.port", `\`${text}\` has no port`);
   const port = /^[1-9]\d{0,4}$/.test(digits) ? Number(digits) : 0;
   if (port < 1 || port > 65535) return refused("address.port", `\`${text}\` has a port that is not 1 to 65535`);

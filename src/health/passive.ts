@@ -1,7 +1,7 @@
-// The passive judge: what the outcomes of live exchanges say of one target. Pure and without a clock; one record per target
-// that the request's way changes in place, without allocation. It counts as nginx does with max_fails and fail_timeout
-// (ngx_http_upstream_round_robin.c, 1.22), and lets exactly one exchange at a time try a target whose time out is over. It
-// must not know active probes or the operator's intent: whoever owns the target joins the three.
+// The passive judge: what the outcomes of live exchanges say of one target. Pure and without a clock; one record per
+// target that the request's way changes in place, without allocation. It counts as nginx does with max_fails and
+// fail_timeout (ngx_http_upstream_round_robin.c, 1.22), and lets exactly one exchange at a time try a target whose time
+// out is over. It must not know active probes or the operator's intent: whoever owns the target joins the three.
 
 import type { Milliseconds } from "../core/clock.ts";
 
@@ -19,7 +19,10 @@ declare const trial: unique symbol;
 export type Trial = number & { readonly [trial]: true };
 export const noTrial = 0 as Trial; // the one place, with startTrial below, where a plain number becomes one
 
-/** A trial whose outcome nobody reports counts as lost after this long, so that no mistake can keep a target out for ever. */
+/**
+ * A trial whose outcome nobody reports counts as lost after this long, so that no mistake can keep a target out for
+ * ever.
+ */
 export const trialTimeMax: Milliseconds = 600_000;
 
 /** A record begins healthy, whatever the clock shows. Read it with `verdict`; the fields are the judge's own. */
@@ -27,7 +30,10 @@ export type PassiveState = {
   fails: number;
   /** Of the last failure. */
   failedAtMs: Milliseconds;
-  /** Of the last failure, or of the first exchange begun more than failTimeout after it: a success since then clears the failures. */
+  /**
+   * Of the last failure, or of the first exchange begun more than failTimeout after it: a success since then clears the
+   * failures.
+   */
   checkedAtMs: Milliseconds;
   /** The trial under way, or noTrial. */
   trial: Trial;
@@ -63,9 +69,9 @@ export function admits(state: PassiveState, config: PassiveConfig, nowMs: Millis
 }
 
 /**
- * To be called when an exchange is sent there, after `admits`. What it returns stays with the exchange, which ends in exactly
- * one of reportFailure, reportSuccess and abandoned. Until then a target in probation admits nobody else. After any of the
- * four calls `admits` may have another answer.
+ * To be called when an exchange is sent there, after `admits`. What it returns stays with the exchange, which ends in
+ * exactly one of reportFailure, reportSuccess and abandoned. Until then a target in probation admits nobody else. After
+ * any of the four calls `admits` may have another answer.
  */
 export function begun(state: PassiveState, config: PassiveConfig, nowMs: Milliseconds): Trial {
   if (isOut(state, config)) {
@@ -77,9 +83,9 @@ export function begun(state: PassiveState, config: PassiveConfig, nowMs: Millise
 }
 
 /**
- * The target failed (which outcomes are failures is the proxy's rule), or another worker says so. Also for an exchange begun
- * before the target was taken out: it is news all the same, the time out starts anew, as in nginx, and a trial under way
- * has become worthless.
+ * The target failed (which outcomes are failures is the proxy's rule), or another worker says so. Also for an exchange
+ * begun before the target was taken out: it is news all the same, the time out starts anew, as in nginx, and a trial
+ * under way has become worthless.
  */
 export function reportFailure(state: PassiveState, config: PassiveConfig, nowMs: Milliseconds): PassiveChange {
   if (config.maxFails <= 0 || config.onlyTarget) return PassiveChange.none;
@@ -109,7 +115,10 @@ export function reportSuccess(state: PassiveState, config: PassiveConfig, of: Tr
   return PassiveChange.none;
 }
 
-/** The exchange ended without an outcome (the client went, the work was refused before it was sent): a trial is free again. */
+/**
+ * The exchange ended without an outcome (the client went, the work was refused before it was sent): a trial is free
+ * again.
+ */
 export function abandoned(state: PassiveState, of: Trial): void {
   if (of !== noTrial && of === state.trial) state.trial = noTrial;
 }

@@ -253,11 +253,11 @@ export class LogFile implements LineSink {
       this.#onWriteFailed(chunk, error ?? new Error("nothing was written"));
       return;
     }
-    this.#failing = false;
     this.#closingTries = 0;
     chunk.start += written;
     chunk.rewound = false;
     if (chunk.start >= chunk.end) {
+      this.#failing = false;
       this.#queue.shift();
       this.#bytesHeld -= chunk.bytes.length;
       if (chunk.bytes.length === this.#capacity) this.#spare = chunk.bytes;
@@ -381,6 +381,8 @@ function rewind(chunk: Chunk, { sameFile }: { readonly sameFile: boolean }): voi
     chunk.start++;
     return;
   }
+  // Cut before its last byte, the line needs no more than that.
+  if (sameFile && chunk.bytes[chunk.start] === lineFeed) return;
   // The byte before a line is the feed of the line before it, or byte 0.
   const before = chunk.bytes.lastIndexOf(lineFeed, chunk.start - 1);
   if (before === chunk.start - 1) return;

@@ -4,12 +4,13 @@
 import { destination, pino, stdTimeFunctions } from "pino";
 import type { Log, LogLevel } from "../core/log.ts";
 
-/** A log that writes events of this level and above to stderr, each with `time` (ISO 8601, UTC), `level` and `pid`. */
+/** A log that writes events of this level and above to stderr, each with `time` (ISO 8601, UTC), `level` and `message`. */
 export function openProgramLog(level: LogLevel): Log {
   const logger = pino(
     {
       level,
-      base: { pid: process.pid },
+      // No field of its own, so that `pid` is free for the process that a line is about.
+      base: null,
       messageKey: "message",
       timestamp: stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },

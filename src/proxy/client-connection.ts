@@ -8,6 +8,7 @@ import type { Context } from "./context.ts";
 import type { Wire, WireOwner } from "./engine.ts";
 import { Exchange } from "./exchange.ts";
 import { JOIN } from "./layout.ts";
+import { plainAddress } from "./trusted-proxies.ts";
 
 /** Where a client connection stands. */
 const Phase = {
@@ -57,7 +58,7 @@ export class ClientConnection implements WireOwner {
     this.context = context;
     this.listener = listener;
     this.wire = wire;
-    this.address = wire.remoteAddress;
+    this.address = plainAddress(wire.remoteAddress);
     this.trusted = listener.trusts(this.address);
     this.deadlineMs = context.clock() + listener.config.timeouts.clientHeader;
     this.index = context.clients.length;
@@ -75,10 +76,7 @@ export class ClientConnection implements WireOwner {
         this.headData(start, end);
         return;
       case Phase.exchange: {
-        const from = this.exchange === undefined ? start : this.exchange.clientData(start, end);
-        // It may have ended with these bytes.
-        if (from < end && this.phase === Phase.exchange) this.hold(from, end);
-        else if (from < end && this.phase === Phase.head) this.consume(from, end);
+        this.exchangeData(start, end);
         return;
       }
       case Phase.linger:
@@ -157,11 +155,11 @@ export class ClientConnection implements WireOwner {
       const held = this.wire.held();
       if (held !== this.heldBefore) this.watchSend(nowMs);
       else if (nowMs >= this.sendDeadlineMs) {
-        this.countLimit("client.send.timeout");
+        this.countFault("client.send.timeout");
         const exchange = this.exchange;
         this.wire.reset();
         this.leave();
-        exchange?.clientTimedOut();
+        exchange?.clientSendTimedOut();
         return;
       }
     }
@@ -173,10 +171,9 @@ export class ClientConnection implements WireOwner {
     else this.close();
   }
 
-  /** Stops for a drain or a removed listener: an idle one is closed. Answers whether it is gone. */
-  closeIdle(): boolean {
-    if (this.phase === Phase.head && this.waiting === undefined && this.exchanges > 0) this.close();
-    return this.phase === Phase.gone;
+  /** For a drain, or a listener that is gone: closes the connection if no request is under way. */
+  closeIdle(): void {
+    if (this.phase === Phase.head && this.waiting === undefined) this.close();
   }
 
   close(): void {
@@ -193,9 +190,28 @@ export class ClientConnection implements WireOwner {
     this.leave();
   }
 
-  countLimit(code: string): void {
+  /** Bytes that wait behind the exchange: after a switch of protocols they are the tunnel's. */
+  takeWaiting(): Buffer | undefined {
+    const { waiting } = this;
+    this.waiting = undefined;
+    return waiting;
+  }
+
+  countFault(code: string): void {
     const { limits } = this.listener.counters;
     limits[code] = (limits[code] ?? 0) + 1;
+  }
+
+  private exchangeData(start: number, end: number): void {
+    const from = this.exchange === undefined ? start : this.exchange.clientData(start, end);
+    if (from === end) return;
+    // The exchange may have ended with these bytes: what is behind them is then the next request.
+    if (this.inHead()) this.consume(from, end);
+    else if (this.exchange !== undefined) this.hold(from, end);
+  }
+
+  private inHead(): boolean {
+    return this.phase === Phase.head;
   }
 
   private headData(start: number, end: number): void {

@@ -9,6 +9,7 @@ import type { Snapshot } from "../state/snapshot.ts";
 import { headerNameHash } from "../wire/http1/header-names.ts";
 import type { Context } from "./context.ts";
 import { compileRoutes, type RouteTable } from "./match.ts";
+import { byteText } from "./path.ts";
 import { PoolState, TargetState } from "./pool-state.ts";
 import {
   type CompiledHeaderRules,
@@ -25,6 +26,8 @@ export type CompiledRoute = {
   /** Of the action, where it has one. */
   readonly pool: PoolState | undefined;
   readonly location: Template | undefined;
+  /** The matched prefix and what replaces it, one byte a character; undefined: the path goes as it is. */
+  readonly rewrite: { readonly from: string; readonly to: string } | undefined;
   /** undefined: nothing to do. */
   readonly requestRules: CompiledHeaderRules | undefined;
   readonly responseRules: CompiledHeaderRules | undefined;
@@ -88,10 +91,16 @@ function compileRoute(config: Route, pools: ReadonlyMap<string, PoolState>): Com
     action,
     pool: action.kind === "pool" ? pools.get(action.pool) : undefined,
     location,
+    rewrite: compileRewrite(config),
     requestRules: isEmptyRules(request) ? undefined : request,
     responseRules: isEmptyRules(response) ? undefined : response,
     needs: request.needs | response.needs | (location?.needs ?? 0),
   };
+}
+
+function compileRewrite({ action, path }: Route): CompiledRoute["rewrite"] {
+  if (action.kind !== "pool" || action.rewritePrefix === undefined || path.kind !== "prefix") return undefined;
+  return { from: byteText(path.path), to: byteText(action.rewritePrefix) };
 }
 
 export type Compiled = {

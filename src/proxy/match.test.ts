@@ -149,31 +149,47 @@ describe("matchRoute", () => {
     assert.equal(matchRoute(table, "h", "/x"), 52);
   });
 
+  test("many prefixes are found by look-up and still keep the order", () => {
+    const prefixes = Array.from({ length: 60 }, (_, n) => `* /app${10 + n}/`);
+    const table = tableOf(
+      ...prefixes.slice(0, 30),
+      "* ~^/app4[05]",
+      "* /app1",
+      ...prefixes.slice(30),
+      "* /app3",
+      "* /",
+    );
+    assert.equal(matchRoute(table, "h", "/app10/x"), 0);
+    assert.equal(matchRoute(table, "h", "/app10"), 31);
+    assert.equal(matchRoute(table, "h", "/app40/"), 30);
+    assert.equal(matchRoute(table, "h", "/app41/"), 33);
+    assert.equal(matchRoute(table, "h", "/app30"), 62);
+    assert.equal(matchRoute(table, "h", "/a"), 63);
+  });
+
   test("agrees with the naive rule for any routes, hosts and paths", () => {
     const hosts = ["a", "b.a", "c.b.a", "d.c.b.a", "x", ""];
-    const routePaths = [
+    // Enough of a length and enough exact ones that look-ups take over in some of the tables, and not in others.
+    const letters = [..."abcdefghijkl"];
+    const requestPaths = [
       "/",
-      "/a",
       "/a/b",
       "/ab",
-      "=/",
-      "=/a",
-      "=/a/b",
-      "=/c",
-      "=/d",
-      "=/e",
-      "=/f",
-      "=/g",
-      "=/h",
-      "~b$",
-      "~^/a",
+      "/abc",
+      "/xb",
+      "/x",
+      ...letters.flatMap((letter) => [`/${letter}`, `/${letter}b`]),
     ];
-    const requestPaths = ["/", "/a", "/a/b", "/ab", "/abc", "/b", "/c", "/d", "/h", "/xb"];
+    const routePath = fc.oneof(
+      { arbitrary: fc.constantFrom("/", "=/", "~b$", "~^/a", "~^/[d-f]$", "/a/b", "/ab"), weight: 1 },
+      { arbitrary: fc.constantFrom(...letters.map((letter) => `/${letter}`)), weight: 3 },
+      { arbitrary: fc.constantFrom(...letters.map((letter) => `=/${letter}`)), weight: 3 },
+    );
     const anyRoute = fc
-      .tuple(fc.constantFrom("*", "a", "b.a", "c.b.a", ".a", ".b.a", ".c.b.a", ".x"), fc.constantFrom(...routePaths))
+      .tuple(fc.constantFrom("*", "a", "b.a", "c.b.a", ".a", ".b.a", ".c.b.a", ".x"), routePath)
       .map(([host, path]) => `${host} ${path}`);
     fc.assert(
-      fc.property(fc.array(anyRoute, { maxLength: 40 }), (texts) => {
+      fc.property(fc.array(anyRoute, { maxLength: 80, size: "max" }), (texts) => {
         const routes = texts.map(route);
         const table = compileRoutes(routes);
         for (const host of hosts) {

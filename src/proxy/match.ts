@@ -20,8 +20,11 @@ export const noRoute = -1;
 /** What matchRoute gives when a path is longer than regexPathLengthMax and a regex would have to judge it: 414. */
 export const pathRefused = -2;
 
-// Below this many exact paths in one list, comparing is cheaper than hashing the path.
-const exactMapMin = 8;
+// Looking a path up costs as much as comparing it with about this many, as bench/request-parts.ts shows.
+const lookupWorth = 8;
+
+// Greater than any index.
+const unmatched = 0x3fffffff;
 
 const Kind = { exact: 0, prefix: 1, regex: 2 } as const;
 
@@ -33,10 +36,14 @@ type Candidate = {
   readonly regex: RegExp;
 };
 
-/** The routes that may match for one host, in order. Many exact paths are taken out of the row and found by look-up. */
+/** Prefixes of one length. */
+type PrefixGroup = { readonly length: number; readonly routes: ReadonlyMap<string, number> };
+
+/** The routes that may match for one host, in order; those that are many of a kind are found by look-up instead. */
 type Candidates = {
   readonly row: readonly Candidate[];
   readonly exact: ReadonlyMap<string, number> | undefined;
+  readonly prefixes: readonly PrefixGroup[];
 };
 
 export type RouteTable = {
@@ -124,15 +131,29 @@ function suffixesOf(name: string): string[] {
   return ends;
 }
 
-/** Puts a host's routes in order, drops those that can never be reached, and takes many exact paths out of the row. */
+/** Puts a host's routes in order, drops those that can never be reached, and takes many of a kind out of the row. */
 function seal(all: Candidate[]): Candidates {
   const ordered = all.sort((a, b) => a.route - b.route);
   const everything = ordered.findIndex(({ kind, path }) => kind === Kind.prefix && path === "/");
-  const reachable = everything < 0 ? ordered : ordered.slice(0, everything + 1);
-  const exact = new Map<string, number>();
-  for (const { kind, path, route } of reachable) if (kind === Kind.exact && !exact.has(path)) exact.set(path, route);
-  if (exact.size < exactMapMin) return { row: reachable, exact: undefined };
-  return { row: reachable.filter(({ kind }) => kind !== Kind.exact), exact };
+  let row = everything < 0 ? ordered : ordered.slice(0, everything + 1);
+  const exact = firstOfEach(row.filter(({ kind }) => kind === Kind.exact));
+  const exactLookup = exact.size > lookupWorth;
+  if (exactLookup) row = row.filter(({ kind }) => kind !== Kind.exact);
+  const prefixes = row.filter(({ kind }) => kind === Kind.prefix);
+  const groups = Array.from(
+    Map.groupBy(prefixes, ({ path }) => path.length),
+    ([length, group]) => ({
+      length,
+      routes: firstOfEach(group),
+    }),
+  );
+  const prefixLookup = prefixes.length > groups.length * lookupWorth;
+  if (prefixLookup) row = row.filter(({ kind }) => kind !== Kind.prefix);
+  return { row, exact: exactLookup ? exact : undefined, prefixes: prefixLookup ? groups : [] };
+}
+
+function firstOfEach(ordered: readonly Candidate[]): Map<string, number> {
+  return new Map(ordered.toReversed().map(({ path, route }) => [path, route]));
 }
 
 /**
@@ -148,13 +169,19 @@ export function matchRoute(table: RouteTable, host: string, path: string): numbe
     table.lastHost = host;
     table.lastCandidates = candidates;
   }
-  const exact = candidates.exact?.get(path);
-  const row = candidates.row;
+  const { row, prefixes } = candidates;
+  let found = candidates.exact?.get(path) ?? unmatched;
+  for (let i = 0; i < prefixes.length; i++) {
+    const { length, routes } = prefixes[i]!;
+    if (path.length < length) continue;
+    const route = routes.get(path.slice(0, length));
+    if (route !== undefined && route < found) found = route;
+  }
   for (let i = 0; i < row.length; i++) {
     const candidate = row[i]!;
     const route = candidate.route;
-    // Everything from here on stands behind the exact path that was found.
-    if (exact !== undefined && exact < route) return exact;
+    // Everything from here on stands behind what a look-up found.
+    if (found < route) return found;
     if (candidate.kind === Kind.prefix) {
       if (path.startsWith(candidate.path)) return route;
     } else if (candidate.kind === Kind.exact) {
@@ -164,7 +191,7 @@ export function matchRoute(table: RouteTable, host: string, path: string): numbe
       if (candidate.regex.test(asText(path))) return route;
     }
   }
-  return exact ?? noRoute;
+  return found === unmatched ? noRoute : found;
 }
 
 function candidatesFor(table: RouteTable, host: string): Candidates {

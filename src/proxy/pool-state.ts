@@ -37,7 +37,6 @@ export class TargetState implements Member {
   activeMax: number;
   eligible = true;
   active = 0;
-  triedBy = 0;
   latencyMs: Milliseconds = 0;
   latencyAtMs: Milliseconds = 0;
   /** No snapshot names it any more: what is under way finishes, nothing is kept. */
@@ -138,9 +137,9 @@ export class PoolState {
   }
 
   /** It failed; also the report of another worker. */
-  failed(target: TargetState, trial: Trial, nowMs: Milliseconds): void {
+  failed(target: TargetState, nowMs: Milliseconds): void {
     observeFailure(target, nowMs);
-    reportFailure(target.passive, target.passiveConfig, nowMs, trial);
+    reportFailure(target.passive, target.passiveConfig, nowMs);
     this.suspects = this.targets.length;
     const index = this.targets.indexOf(target);
     if (index >= 0) this.balancer.report(index, false);

@@ -3,55 +3,29 @@
 // Nothing of the client's framing goes through (RFC 9112 section 6): Content-Length is validated, chunks are ours.
 
 import { type Head, HeaderId, LINE, LineField, type RequestHead, TargetForm } from "../wire/http1/head.ts";
-import type { CompiledRoute } from "./compile.ts";
 import { type HeadWriter, markReplaced, writeRules } from "./head-writer.ts";
-import type { Variables } from "./template.ts";
-
-/** What the head says of the client, decided by the exchange. */
-export type Forwarding = {
-  /** False: the X-Forwarded lines are the client's affair, they pass as they are. */
-  readonly forwarded: boolean;
-  /** The peer is a proxy that we believe: its lines are added to, not replaced. */
-  readonly trusted: boolean;
-  /** Address of the connection. */
-  readonly peerAddress: string;
-  /** Of the client itself. */
-  readonly clientAddress: string;
-  readonly scheme: string;
-};
-
-export type RequestHeadOptions = {
-  readonly forwarding: Forwarding;
-  readonly rules: CompiledRoute["requestRules"];
-  readonly variables: Variables;
-  /** The path with query to send, when it is not the client's. */
-  readonly path: string | undefined;
-  /** Host for HTTP/1.0 clients that sent none. */
-  readonly targetAddress: string;
-  /** The Upgrade line goes through. */
-  readonly upgrade: boolean;
-};
+import type { RequestFacts } from "./request-facts.ts";
+import type { CompiledHeaderRules } from "./template.ts";
 
 /** Writes the head with `writer`, blank line included; whether it fits, `writer.overflow` tells. */
 export function writeRequestHead(
   writer: HeadWriter,
   head: RequestHead,
   dropped: Uint8Array,
-  options: RequestHeadOptions,
+  facts: RequestFacts,
+  rules: CompiledHeaderRules | undefined,
 ): void {
-  const { forwarding, rules } = options;
-  const { forwarded, trusted } = forwarding;
-  markDropped(head, dropped, options);
+  markDropped(head, dropped, facts);
   if (rules !== undefined) markReplaced(rules, writer.bytes, head, dropped);
-  writeRequestLine(writer, head, options.path);
+  writeRequestLine(writer, head, facts.path);
   writer.keptLines(head, dropped);
   if (head.hostLine < 0 || (head.form === TargetForm.absolute && dropped[head.hostLine] === 1)) {
-    if (rules === undefined || !setsHost(rules)) writeHost(writer, head, options.targetAddress);
+    if (rules === undefined || !setsHost(rules)) writeHost(writer, head, facts.fallbackHost);
   }
   if (head.chunked) writer.text("Transfer-Encoding: chunked\r\n");
-  if (options.upgrade) writer.text("Connection: upgrade\r\n");
-  if (forwarded) writeForwarding(writer, head, forwarding, trusted);
-  if (rules !== undefined) writeRules(writer, rules, options.variables);
+  if (facts.upgrade) writer.text("Connection: upgrade\r\n");
+  if (facts.forwarded) writeForwarding(writer, head, facts);
+  if (rules !== undefined) writeRules(writer, rules, facts.variables);
   writer.text("\r\n");
 }
 
@@ -72,9 +46,9 @@ function writeRequestLine(writer: HeadWriter, head: RequestHead, path: string | 
 }
 
 /** Marks what is not forwarded: hop-by-hop lines, and those about the client that we set ourselves. */
-function markDropped(head: RequestHead, dropped: Uint8Array, options: RequestHeadOptions): void {
+function markDropped(head: RequestHead, dropped: Uint8Array, facts: RequestFacts): void {
   const { lines, lineCount } = head;
-  const { forwarded, trusted } = options.forwarding;
+  const { forwarded, trusted, upgrade } = facts;
   for (let index = 0; index < lineCount; index++) {
     const at = index * LINE;
     let drop = lines[at + LineField.hopByHop]!;
@@ -84,7 +58,7 @@ function markDropped(head: RequestHead, dropped: Uint8Array, options: RequestHea
         if (head.form === TargetForm.absolute) drop = 1;
         break;
       case HeaderId.upgrade:
-        if (options.upgrade) drop = 0;
+        if (upgrade) drop = 0;
         break;
       case HeaderId.xForwardedFor:
       case HeaderId.xRealIp:
@@ -101,31 +75,32 @@ function markDropped(head: RequestHead, dropped: Uint8Array, options: RequestHea
   }
 }
 
-function writeHost(writer: HeadWriter, head: RequestHead, targetAddress: string): void {
+function writeHost(writer: HeadWriter, head: RequestHead, fallback: string): void {
   writer.text("Host: ");
   if (head.hostEnd > head.hostStart) writer.range(head.hostStart, head.hostEnd);
-  else writer.text(targetAddress);
+  else writer.text(fallback);
   writer.text("\r\n");
 }
 
-function setsHost(rules: NonNullable<CompiledRoute["requestRules"]>): boolean {
+function setsHost(rules: CompiledHeaderRules): boolean {
   return rules.set.some((rule) => rule.name.toLowerCase() === "host");
 }
 
-function writeForwarding(writer: HeadWriter, head: RequestHead, forwarding: Forwarding, trusted: boolean): void {
+function writeForwarding(writer: HeadWriter, head: RequestHead, facts: RequestFacts): void {
+  const { trusted } = facts;
   writer.text("X-Forwarded-For: ");
   if (trusted) writeForwardedFor(writer, head);
-  writer.text(forwarding.peerAddress);
+  writer.text(facts.peerAddress);
   if (!trusted || lineOf(head, HeaderId.xForwardedProto) < 0) {
     writer.text("\r\nX-Forwarded-Proto: ");
-    writer.text(forwarding.scheme);
+    writer.text(facts.scheme);
   }
   if (head.hostEnd > head.hostStart && (!trusted || lineOf(head, HeaderId.xForwardedHost) < 0)) {
     writer.text("\r\nX-Forwarded-Host: ");
     writer.range(head.hostStart, head.hostEnd);
   }
   writer.text("\r\nX-Real-IP: ");
-  writer.text(forwarding.clientAddress);
+  writer.text(facts.clientAddress);
   writer.text("\r\n");
 }
 

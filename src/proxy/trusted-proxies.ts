@@ -87,8 +87,9 @@ export function isTrusted(compiled: TrustedProxies, address: string): boolean {
  * The client's address. When the peer is trusted, walks X-Forwarded-For from the right over trusted addresses and gives
  * the first that is not, or the leftmost when all are. An entry that is no address ends the walk at the last good one:
  * whoever wrote it is trusted, what it says is not. As nginx with real_ip_recursive on. Several X-Forwarded-For lines
- * are joined with commas in their order. An entry may have a port (`192.0.2.1:5000`, `[2001:db8::1]:5000`); entries are
- * separated by commas and blanks, empty ones don't count. Brackets without a port are taken (nginx wants one). An IPv4-mapped client is given as IPv4, see `plainAddress`.
+ * are joined with commas in their order. An entry may have a port (`192.0.2.1:5000`, `[2001:db8::1]:5000`), brackets
+ * may stand without one (nginx wants it there); entries are separated by commas and blanks, empty ones don't count. An
+ * IPv4-mapped client is given as IPv4, see `plainAddress`.
  */
 export function clientFromForwarded(compiled: TrustedProxies, forwardedFor: string, peer: string): string {
   if (!isTrusted(compiled, peer)) return plainAddress(peer);

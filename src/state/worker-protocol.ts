@@ -23,6 +23,8 @@ export type FromWorker =
   | { readonly type: "applied"; readonly generation: number }
   | { readonly type: "listening"; readonly listener: string }
   | { readonly type: "status"; readonly id: number; readonly status: WorkerStatus }
+  /** It let go of a full listener and has room again: it wants the handle once more, by another `listen`. */
+  | { readonly type: "room"; readonly listener: string }
   /** A failed report of live traffic, to be passed on to the other workers. */
   | { readonly type: "report"; readonly pool: string; readonly target: string; readonly code: string }
   /** Something an operator should read; the supervisor logs it. */

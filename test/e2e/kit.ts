@@ -25,6 +25,31 @@ export const patienceMs = 15_000;
 /** Whatever can run something at its end: a test's context, or `{ after }` of node:test for a whole suite. */
 export type Scope = { after(end: () => void | Promise<void>): void };
 
+const ends = new WeakMap<Scope, (() => void | Promise<void>)[]>();
+
+/** Runs at the scope's end, the last one given first: a client before its server, all before the directory. */
+export function atEnd(scope: Scope, end: () => void | Promise<void>): void {
+  const known = ends.get(scope);
+  if (known !== undefined) {
+    known.push(end);
+    return;
+  }
+  const stack = [end];
+  ends.set(scope, stack);
+  scope.after(async () => {
+    const failures: unknown[] = [];
+    for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+      try {
+        await next();
+      } catch (error) {
+        // The others must be ended all the same; told below.
+        failures.push(error);
+      }
+    }
+    if (failures.length > 0) throw new AggregateError(failures, "the scope could not be ended cleanly");
+  });
+}
+
 /**
  * Asks `look` again and again until it gives something other than undefined and false, and returns that.
  * An error thrown by `look` counts as "not yet" and is told when the deadline has passed.
@@ -61,7 +86,7 @@ export function pause(ms: number): Promise<void> {
 /** A directory of its own, removed with all it holds when the scope ends. */
 export function temporaryDirectory(scope: Scope): string {
   const path = mkdtempSync(join(tmpdir(), "evenkeel-test-"));
-  scope.after(() => rmSync(path, { recursive: true, force: true }));
+  atEnd(scope, () => rmSync(path, { recursive: true, force: true }));
   return path;
 }
 
@@ -178,7 +203,7 @@ export function startProgram(
       child.kill(signal);
     },
   };
-  scope.after(() => endProgram(program, () => failed !== undefined, options.graceMs ?? 5_000));
+  atEnd(scope, () => endProgram(program, () => failed !== undefined, options.graceMs ?? 5_000));
   return program;
 }
 
@@ -243,7 +268,7 @@ export async function rawClient(
   options: { readonly host?: string; readonly timeoutMs?: number } = {},
 ): Promise<RawClient> {
   const socket = connect({ port, host: options.host ?? "127.0.0.1", allowHalfOpen: true });
-  scope.after(() => {
+  atEnd(scope, () => {
     socket.destroy();
   });
   const chunks: Buffer[] = [];

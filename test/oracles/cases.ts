@@ -1,5 +1,5 @@
-// What real nginx is asked: every rule of its round robin, least_conn and ip_hash that can be seen from outside. Scripts
-// with chance in them come from a fixed seed, so that the recorder asks the same again on another day.
+// What real nginx is asked: every rule of its round robin, least_conn and ip_hash that can be seen from outside.
+// Scripts with chance in them come from a fixed seed, so that the recorder asks the same again on another day.
 
 import { seededRandom } from "../../src/core/random.ts";
 import type { Case } from "./nginx-case.ts";

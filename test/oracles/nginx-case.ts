@@ -1,8 +1,8 @@
-// The notation of one recorded case, shared by the recorder, the file it writes and the replay. A case is text, so that the
-// file shows at a glance what nginx was asked and what it picked:
-//   servers  parameters of nginx's `server` directive for each, in order, divided by "; "; `stopped` (ours): nobody listens
-//   steps    `get` a request, `get*12` twelve of them, `10.1.2.3` a request of that client, `+` a request that is held open,
-//            `-5` the answer to the held request number 5, `start1` and `stop1` a server's listening, `wait3200` milliseconds
+// The notation of one recorded case, shared by the recorder, the file it writes and the replay. A case is text, so that
+// the file shows at a glance what nginx was asked and what it picked:
+//   servers  nginx's parameters of each `server`, in order, divided by "; "; `stopped` (ours) means nobody listens
+//   steps    `get` a request, `get*12` twelve of them, `10.1.2.3` a request of that client, `+` a request held open, `-5`
+//            the answer to held request 5, `start1` and `stop1` the listening of a server, `wait3200` milliseconds
 //   picks    one word for each request: the indexes of the servers tried (`2` or `0,2`), `x` where nobody took it
 
 export type Policy = "roundRobin" | "leastConnections" | "ipHash";

@@ -1,7 +1,8 @@
-// Asks the installed nginx every case of cases.ts and writes what it picked to nginx-picks.json, from where the unit test
-// takes it. `node test/oracles/record-nginx-picks.ts` records anew; test/e2e/oracle.test.ts records into memory and compares.
-// One nginx with one worker and its own directory, an upstream a case; our own servers stand behind it on loopback
-// addresses, so a stopped one refuses at once and nothing depends on timing but the waits that a case spells out.
+// Asks the installed nginx every case of cases.ts and writes what it picked to nginx-picks.json, from where the unit
+// test takes it. `node test/oracles/record-nginx-picks.ts` records anew; test/e2e/oracle.test.ts records into memory
+// and compares. One nginx with one worker and its own directory, an upstream a case; our own servers stand behind it on
+// loopback addresses, so a stopped one refuses at once and nothing depends on timing but the waits that a case spells
+// out.
 
 import { existsSync, writeFileSync } from "node:fs";
 import {
@@ -33,7 +34,8 @@ export async function recordPicks(scope: Scope): Promise<Recording> {
   assert(version !== undefined, "nginx -v tells a version");
   const port = await freePort();
   const targetPort = await freePort();
-  // A case with waits is asked again when the machine was too slow for it, each time with an upstream that knows nothing yet.
+  // A case with waits is asked again when the machine was too slow for it, each time with an upstream that knows
+  // nothing yet.
   const asked = cases.flatMap((of) => Array.from({ length: hasWaits(of) ? repetitionsMax : 1 }, () => of));
   await startNginx(scope, { port, targetPort, asked });
 

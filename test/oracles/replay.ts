@@ -1,5 +1,5 @@
-// One recorded case through our own balancers and our passive judge, in the notation of nginx-case.ts: what
-// src/balance and src/health would have picked where nginx was asked. Time is virtual: a step takes none, a wait its own.
+// One recorded case through our own balancers and our passive judge, in the notation of nginx-case.ts: what src/balance
+// and src/health would have picked where nginx was asked. Time is virtual: a step takes none, a wait its own.
 
 import type { Member, Pick } from "../../src/balance/balancer.ts";
 import { createPicker } from "../../src/balance/picker.ts";
@@ -30,7 +30,7 @@ export function replay(of: Case): string {
   const picker = createPicker({ policy: of.policy }, members, () => {
     throw new Error("these policies leave nothing to chance");
   });
-  const pick: Pick = { nowMs: 0, exchange: 0, keyHash: 0, clientAddress: "" };
+  const pick: Pick = { nowMs: 0, tried: [], keyHash: 0, clientAddress: "" };
   const held: number[] = [];
   const words: string[] = [];
 
@@ -42,7 +42,8 @@ export function replay(of: Case): string {
 
   /** Tries until somebody answers or nobody is left; who answered comes last. */
   const request = (client: string): number[] => {
-    pick.exchange++;
+    const triedMembers: Member[] = [];
+    pick.tried = triedMembers;
     pick.clientAddress = client;
     const tried: number[] = [];
     for (;;) {
@@ -50,7 +51,7 @@ export function replay(of: Case): string {
       const index = picker.pick(pick);
       if (index < 0) return tried;
       tried.push(index);
-      members[index]!.triedBy = pick.exchange;
+      triedMembers.push(members[index]!);
       const trial = begun(states[index]!, configs[index]!, pick.nowMs);
       const ok = listening[index]!;
       picker.report(index, ok);
@@ -103,7 +104,6 @@ function memberOf(server: Server, index: number): Member {
     eligible: true,
     active: 0,
     activeMax: server.connectionsMax === 0 ? Number.POSITIVE_INFINITY : server.connectionsMax,
-    triedBy: 0,
     latencyMs: 0,
     latencyAtMs: 0,
   };

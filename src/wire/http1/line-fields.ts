@@ -15,6 +15,9 @@ import { Authority, judgeAuthority } from "./host.ts";
 
 const { COMMA, HTAB, SP, ZERO } = Byte;
 const tokenLower = TOKEN_LOWER;
+const lineSize = LINE;
+const field = LineField;
+const ids = HeaderId;
 
 /** 15 digits stay below 2^53, so every length is an exact number. */
 const CONTENT_LENGTH_DIGITS_MAX = 15;
@@ -30,33 +33,36 @@ const KEEP_ALIVE_HASH = headerNameHash("keep-alive");
 const UPGRADE = ascii("upgrade");
 const UPGRADE_HASH = headerNameHash("upgrade");
 
-/** Applies line `index`, whose id is known, to the head. `request` is the head itself when it is a request's. Returns 0 or a fault. */
+/** The ids from `host` to this one mean something to `applyLine`; the others are known for the proxy's sake. */
+export const APPLIED_ID_LAST: number = HeaderId.expect;
+
+/** Applies line `index`, whose id is at most APPLIED_ID_LAST, to the head. `request` is the head itself when it is a request's. Returns 0 or a fault. */
 export function applyLine(bytes: Uint8Array, head: Head, index: number, request: RequestHead | undefined): number {
   const lines = head.lines;
-  const at = index * LINE;
-  const start = lines[at + LineField.valueStart]!;
-  const end = lines[at + LineField.valueEnd]!;
-  switch (lines[at + LineField.id]) {
-    case HeaderId.host:
+  const at = index * lineSize;
+  const start = lines[at + field.valueStart]!;
+  const end = lines[at + field.valueEnd]!;
+  switch (lines[at + field.id]) {
+    case ids.host:
       return request === undefined ? 0 : applyHost(bytes, request, index, start, end);
-    case HeaderId.connection:
-      lines[at + LineField.hopByHop] = 1;
+    case ids.connection:
+      lines[at + field.hopByHop] = 1;
       return applyConnection(bytes, start, end, head);
-    case HeaderId.contentLength:
+    case ids.contentLength:
       return applyContentLength(bytes, start, end, head);
-    case HeaderId.transferEncoding:
-      lines[at + LineField.hopByHop] = 1;
+    case ids.transferEncoding:
+      lines[at + field.hopByHop] = 1;
       return applyTransferEncoding(bytes, start, end, head);
-    case HeaderId.upgrade:
-      lines[at + LineField.hopByHop] = 1;
+    case ids.upgrade:
+      lines[at + field.hopByHop] = 1;
       if (head.upgradeLine === -1 && end > start) head.upgradeLine = index;
       return 0;
-    case HeaderId.keepAlive:
-    case HeaderId.proxyConnection:
-    case HeaderId.te:
-      lines[at + LineField.hopByHop] = 1;
+    case ids.keepAlive:
+    case ids.proxyConnection:
+    case ids.te:
+      lines[at + field.hopByHop] = 1;
       return 0;
-    case HeaderId.expect:
+    case ids.expect:
       return request === undefined ? 0 : applyExpect(bytes, start, end, request);
     default:
       return 0;
@@ -155,16 +161,16 @@ function applyConnectionOption(bytes: Uint8Array, hash: number, start: number, e
  */
 function mayNotBeNamed(id: HeaderId): boolean {
   switch (id) {
-    case HeaderId.host:
-    case HeaderId.contentLength:
-    case HeaderId.transferEncoding:
-    case HeaderId.expect:
-    case HeaderId.xForwardedFor:
-    case HeaderId.xForwardedProto:
-    case HeaderId.xForwardedHost:
-    case HeaderId.xForwardedPort:
-    case HeaderId.xRealIp:
-    case HeaderId.forwarded:
+    case ids.host:
+    case ids.contentLength:
+    case ids.transferEncoding:
+    case ids.expect:
+    case ids.xForwardedFor:
+    case ids.xForwardedProto:
+    case ids.xForwardedHost:
+    case ids.xForwardedPort:
+    case ids.xRealIp:
+    case ids.forwarded:
       return true;
     default:
       return false;
@@ -174,10 +180,10 @@ function mayNotBeNamed(id: HeaderId): boolean {
 /** Marks every line that Connection names, the ones before it too. Run when all lines are read and `connectionNamed` is not 0. */
 export function markNamedLines(bytes: Uint8Array, head: Head): void {
   const lines = head.lines;
-  for (let at = 0; at < head.lineCount * LINE; at += LINE) {
-    if (lines[at + LineField.id] !== HeaderId.connection) continue;
-    const end = lines[at + LineField.valueEnd]!;
-    let token = skipToToken(bytes, lines[at + LineField.valueStart]!, end);
+  for (let at = 0; at < head.lineCount * lineSize; at += lineSize) {
+    if (lines[at + field.id] !== ids.connection) continue;
+    const end = lines[at + field.valueEnd]!;
+    let token = skipToToken(bytes, lines[at + field.valueStart]!, end);
     while (token < end) {
       let tokenEnd = token;
       let hash = 0;
@@ -192,13 +198,13 @@ export function markNamedLines(bytes: Uint8Array, head: Head): void {
 
 function markLines(bytes: Uint8Array, head: Head, hash: number, start: number, end: number): void {
   const lines = head.lines;
-  for (let at = 0; at < head.lineCount * LINE; at += LINE) {
-    if (lines[at + LineField.hash] !== hash) continue;
-    const nameStart = lines[at + LineField.nameStart]!;
-    if (lines[at + LineField.nameEnd]! - nameStart !== end - start) continue;
+  for (let at = 0; at < head.lineCount * lineSize; at += lineSize) {
+    if (lines[at + field.hash] !== hash) continue;
+    const nameStart = lines[at + field.nameStart]!;
+    if (lines[at + field.nameEnd]! - nameStart !== end - start) continue;
     let i = 0;
     while (i < end - start && tokenLower[bytes[start + i]!] === tokenLower[bytes[nameStart + i]!]) i++;
-    if (i === end - start) lines[at + LineField.hopByHop] = 1;
+    if (i === end - start) lines[at + field.hopByHop] = 1;
   }
 }
 

@@ -5,12 +5,15 @@
 import type { Arena } from "../arena.ts";
 import { Byte, scanValue, TOKEN_LOWER } from "./bytes.ts";
 import { Fault } from "./faults.ts";
-import { type Head, HeaderId, LINE, LineField, type RequestHead } from "./head.ts";
+import { type Head, LINE, LineField, type RequestHead } from "./head.ts";
 import { headerIdOf } from "./header-names.ts";
-import { applyLine, markNamedLines } from "./line-fields.ts";
+import { APPLIED_ID_LAST, applyLine, markNamedLines } from "./line-fields.ts";
 
 const { COLON, CR, HTAB, LF, SP } = Byte;
 const tokenLower = TOKEN_LOWER;
+const lineSize = LINE;
+const field = LineField;
+const appliedIdLast = APPLIED_ID_LAST;
 
 /**
  * Reads from `start` (the first byte after the start line) and fills the lines of the head and what they say. `request` is
@@ -27,14 +30,13 @@ export function parseLines(
   const bytes = arena.bytes;
   const words = arena.words;
   const lines = head.lines;
-  const lineMax = Math.min(lineCountMax, (lines.length / LINE) | 0);
+  const lineMax = Math.min(lineCountMax, (lines.length / lineSize) | 0);
   let at = start;
   for (let index = 0; ; index++) {
     const nameStart = at;
     let hash = 0;
-    let lower = 0;
     while (at < end) {
-      lower = tokenLower[bytes[at]!]!;
+      const lower = tokenLower[bytes[at]!]!;
       if (lower === 0) break;
       // The formula of headerNameHash.
       hash = (Math.imul(hash, 31) + lower) | 0;
@@ -43,7 +45,7 @@ export function parseLines(
     // The first byte of a line too many is enough to refuse, the first byte of the blank line is not.
     if (at > nameStart && index === lineMax) return Fault.headerTooMany;
     if (at >= end) return 0;
-    if (bytes[at] !== COLON || at === nameStart) return endOfLines(bytes, nameStart, at, end, head);
+    if (bytes[at] !== COLON || at === nameStart) return endOfLines(bytes, nameStart, at, end, index, head);
 
     const nameEnd = at++;
     while (at < end && (bytes[at] === SP || bytes[at] === HTAB)) at++;
@@ -55,17 +57,16 @@ export function parseLines(
     at += 2;
 
     const id = headerIdOf(hash, bytes, nameStart, nameEnd);
-    const line = index * LINE;
-    lines[line + LineField.id] = id;
-    lines[line + LineField.hash] = hash;
-    lines[line + LineField.nameStart] = nameStart;
-    lines[line + LineField.nameEnd] = nameEnd;
-    lines[line + LineField.valueStart] = valueStart;
-    lines[line + LineField.valueEnd] = valueEnd;
-    lines[line + LineField.end] = at;
-    lines[line + LineField.hopByHop] = 0;
-    head.lineCount = index + 1;
-    if (id !== HeaderId.other) {
+    const line = index * lineSize;
+    lines[line + field.id] = id;
+    lines[line + field.hash] = hash;
+    lines[line + field.nameStart] = nameStart;
+    lines[line + field.nameEnd] = nameEnd;
+    lines[line + field.valueStart] = valueStart;
+    lines[line + field.valueEnd] = valueEnd;
+    lines[line + field.end] = at;
+    lines[line + field.hopByHop] = 0;
+    if (id !== 0 && id <= appliedIdLast) {
       const fault = applyLine(bytes, head, index, request);
       if (fault !== 0) return fault;
     }
@@ -73,7 +74,14 @@ export function parseLines(
 }
 
 /** A name stopped at `at` without a colon, or is empty: the blank line, or a fault that says which kind of line this is. */
-function endOfLines(bytes: Uint8Array, nameStart: number, at: number, end: number, head: Head): number {
+function endOfLines(
+  bytes: Uint8Array,
+  nameStart: number,
+  at: number,
+  end: number,
+  lineCount: number,
+  head: Head,
+): number {
   const stop = bytes[at]!;
   if (stop === LF) return Fault.lineBareLf;
   if (at > nameStart) return Fault.headerNameInvalid;
@@ -82,6 +90,7 @@ function endOfLines(bytes: Uint8Array, nameStart: number, at: number, end: numbe
   if (at + 1 >= end) return 0;
   if (bytes[at + 1] !== LF) return Fault.lineBareCr;
   head.end = at + 2;
+  head.lineCount = lineCount;
   head.upgrade = head.connectionUpgrade && head.upgradeLine !== -1 && head.version === 11;
   if (head.connectionNamed !== 0) markNamedLines(bytes, head);
   return head.end;

@@ -6,7 +6,7 @@ import { lstatSync, mkdirSync, unlinkSync } from "node:fs";
 import { connect } from "node:net";
 import { dirname } from "node:path";
 import { bad, type Failure, good, type Result } from "../core/failure.ts";
-import { findUnixSocketHolder } from "../io/port-holder.ts";
+import { findUnixSocketHolder } from "./port-holder.ts";
 
 const connectTimeoutMs = 1_000;
 

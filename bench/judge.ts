@@ -1,0 +1,117 @@
+// From rounds to judgements: medians with their spread, ratios to nginx and HAProxy round by round, the noise of nginx
+// against itself, and whether a goal is met. Pure. A system with a single problem in a workload is void there: it gets
+// no ratio and no verdict, and its problems are shown.
+
+import type { SystemRounds, WorkloadRounds } from "./rounds.ts";
+import { noise, ratios, type Spread, spread } from "./statistics.ts";
+import type { Figure, Goal, Measure } from "./workloads.ts";
+
+export type Judged = {
+  readonly system: string;
+  readonly problems: readonly string[];
+  readonly value: Spread | undefined;
+  readonly toNginx: Spread | undefined;
+  readonly toHaproxy: Spread | undefined;
+  /** Only for evenkeel, and only where there is a goal. */
+  readonly verdict: Verdict | undefined;
+  /** It differs from nginx by less than nginx differs from itself. */
+  readonly likeNginx: boolean;
+};
+
+export type Verdict = {
+  /** `void`: evenkeel or nginx had problems, or did not run. */
+  readonly kind: "met" | "missed" | "void";
+  /** The distance to the goal is smaller than the noise: another run may say the opposite. */
+  readonly close: boolean;
+};
+
+export type JudgedMeasure = {
+  readonly measure: Measure;
+  /** nginx against itself, as a fraction; undefined when it did not run twice. */
+  readonly noise: number | undefined;
+  readonly systems: readonly Judged[];
+};
+
+/** What the ratios are taken to, and what the goals are about. */
+const BASE = "nginx";
+const BASE_AGAIN = "nginx-again";
+const SECOND_BASE = "haproxy";
+const OURS = "evenkeel";
+
+export function judgeWorkload(result: WorkloadRounds): JudgedMeasure[] {
+  return result.workload.measures.map((measure) => judgeMeasure(result.systems, measure));
+}
+
+function judgeMeasure(systems: readonly SystemRounds[], measure: Measure): JudgedMeasure {
+  const series = new Map(systems.map((rows) => [rows.system, values(rows, measure.figure)]));
+  const base = series.get(BASE);
+  const again = series.get(BASE_AGAIN);
+  const selfNoise = base === undefined || again === undefined ? undefined : noise(ratios(again, base));
+  const against = (own: Series, other: Series | undefined): Spread | undefined => {
+    if (own === undefined || other === undefined) return undefined;
+    const found = ratios(own, other);
+    return found.length === 0 ? undefined : spread(found);
+  };
+  const judged = systems.map((rows): Judged => {
+    const own = series.get(rows.system);
+    const known = own?.filter((value) => value !== undefined) ?? [];
+    const value = known.length === 0 ? undefined : spread(known);
+    const toNginx = against(own, base);
+    return {
+      system: rows.system,
+      problems: problemsOf(rows),
+      value,
+      toNginx,
+      toHaproxy: against(own, series.get(SECOND_BASE)),
+      verdict:
+        rows.system === OURS && measure.goal !== undefined
+          ? judgeGoal(measure.goal, { value, toNginx, noise: selfNoise })
+          : undefined,
+      likeNginx: toNginx !== undefined && selfNoise !== undefined && Math.abs(toNginx.median - 1) <= selfNoise,
+    };
+  });
+  return { measure, noise: selfNoise, systems: judged };
+}
+
+type Evidence = {
+  readonly value: Spread | undefined;
+  readonly toNginx: Spread | undefined;
+  readonly noise: number | undefined;
+};
+
+/** Without a second nginx there is no noise to allow for: a goal that speaks of noise is then held to nginx exactly. */
+export function judgeGoal(goal: Goal, evidence: Evidence): Verdict {
+  const { value, toNginx } = evidence;
+  const selfNoise = evidence.noise ?? 0;
+  const verdict = (found: number | undefined, most: number, slack: number): Verdict => {
+    if (found === undefined) return { kind: "void", close: false };
+    return { kind: found <= most ? "met" : "missed", close: Math.abs(found - most) < slack };
+  };
+  switch (goal.kind) {
+    case "ratio":
+      return verdict(toNginx?.median, goal.most, selfNoise);
+    case "bytes":
+      return verdict(value?.median, goal.most, 0);
+    case "notAbove":
+      return verdict(toNginx?.median, 1 + selfNoise, 0);
+    default:
+      return goal satisfies never;
+  }
+}
+
+/** One value a round; undefined for a system that is void. */
+type Series = readonly (number | undefined)[] | undefined;
+
+function values(rows: SystemRounds, figure: Figure): Series {
+  if (problemsOf(rows).length > 0) return undefined;
+  return rows.rounds.map((round) => round.figures[figure]);
+}
+
+/** Every problem of a system in a workload, with the number of its round. */
+export function problemsOf(rows: SystemRounds): string[] {
+  const found = [...rows.problems];
+  for (const [index, round] of rows.rounds.entries()) {
+    for (const problem of round.problems) found.push(`round ${index + 1}: ${problem}`);
+  }
+  return found;
+}

@@ -1,0 +1,96 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { Config } from "../model/config.ts";
+import type { Target } from "../model/pool.ts";
+import { targetCounters } from "../state/counters.ts";
+import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
+import { type StatusParts, sumStatus } from "./node-status.ts";
+import { initialSlots, type Slot, slotsConfigDefault, stepSlots } from "./worker-slots.ts";
+
+function target(address: string): Target {
+  const [host = "", port = ""] = address.split(":");
+  const shared = { weight: 1, maxFails: 1, failTimeout: 10_000, connectionsMax: 0, backup: false };
+  return { address, host, port: Number(port), ...shared, intent: "up" };
+}
+
+const config: Config = {
+  node: "lb-1",
+  admin: { socket: "/run/x.sock" },
+  workers: 2,
+  drainTimeout: 1_000,
+  accessLog: undefined,
+  listeners: [],
+  pools: [
+    {
+      name: "app",
+      balance: { policy: "roundRobin" },
+      targets: [target("10.0.0.1:80"), target("10.0.0.2:80")],
+      idleConnectionsMax: 1,
+      idleTimeout: 1_000,
+    },
+  ],
+};
+
+function slots(phases: readonly Slot["phase"][]): Slot[] {
+  const start = { type: "change", generation: 1, listeners: [], count: phases.length } as const;
+  const { state } = stepSlots(slotsConfigDefault, initialSlots(), start, 0);
+  return state.slots.map((slot, index) => ({ ...slot, pid: 100 + index, phase: phases[index] ?? slot.phase }));
+}
+
+function seen(address: string, health: TargetStatus["health"], active: number): TargetStatus {
+  const counters = { ...targetCounters(), exchanges: 10, failures: health === "unhealthy" ? 3 : 0 };
+  const reason = health === "unhealthy" ? "target.connect.refused" : undefined;
+  return { pool: "app", address, active, health, reason, outForMs: health === "unhealthy" ? 500 : 0, counters };
+}
+
+function workerStatus(targets: readonly TargetStatus[]): WorkerStatus {
+  return { pid: 1, generation: 1, draining: false, listeners: [], targets };
+}
+
+function parts(phases: readonly Slot["phase"][], answers: readonly [number, WorkerStatus][]): StatusParts {
+  return {
+    config,
+    version: "1.2.3",
+    pid: 1,
+    state: "serving",
+    generation: 1,
+    uptimeSeconds: 5,
+    slots: slots(phases),
+    answers: new Map(answers),
+  };
+}
+
+test("a target's numbers are the sums over the workers, and one worker that finds it unhealthy is enough", () => {
+  const status = sumStatus(
+    parts(
+      ["serving", "serving"],
+      [
+        [0, workerStatus([seen("10.0.0.1:80", "healthy", 2), seen("10.0.0.2:80", "healthy", 0)])],
+        [1, workerStatus([seen("10.0.0.1:80", "unhealthy", 3), seen("10.0.0.2:80", "unknown", 1)])],
+      ],
+    ),
+  );
+  const [first, second] = status.pools[0]?.targets ?? [];
+  assert.deepEqual(
+    [first?.health, first?.unhealthyWorkers, first?.active, first?.outForMs, first?.counters.exchanges],
+    ["unhealthy", 1, 5, 500, 20],
+  );
+  assert.deepEqual([second?.health, second?.active], ["healthy", 1]);
+  assert.deepEqual(status.degraded, ["target 10.0.0.1:80 of pool app is unhealthy: target.connect.refused"]);
+});
+
+test("a worker that keeps silent, waits or starts makes the node degraded", () => {
+  const { degraded, workers } = sumStatus(parts(["serving", "waiting"], []));
+  assert.deepEqual(degraded, ["worker 0 (serving) does not answer", "worker 1 crashed and waits for its next start"]);
+  assert.deepEqual(
+    workers.map((worker) => worker.answered),
+    [false, false],
+  );
+});
+
+test("a pool without an eligible target says so", () => {
+  const out = [seen("10.0.0.1:80", "unhealthy", 0), seen("10.0.0.2:80", "unhealthy", 0)];
+  const { degraded } = sumStatus(parts(["serving"], [[0, workerStatus(out)]]));
+  assert.equal(degraded.length, 3);
+  assert.equal(degraded.at(-1), "pool app has no eligible target");
+});

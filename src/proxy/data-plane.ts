@@ -1,0 +1,176 @@
+// The data plane of one worker as the rest of the worker sees it: take a snapshot, take connections, look at the clock,
+// drain, tell how it is. Behind it lies the request's way; it must not know processes, files or sockets.
+
+import type { Milliseconds } from "../core/clock.ts";
+import type { Log } from "../core/log.ts";
+import type { Random } from "../core/random.ts";
+import type { Snapshot } from "../state/snapshot.ts";
+import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
+import type { Arena } from "../wire/arena.ts";
+import { LINE_COUNT_CEILING, requestHead, responseHead } from "../wire/http1/head.ts";
+import { createHeadParser } from "../wire/http1/parse.ts";
+import type { AccessLog } from "./access-log.ts";
+import { ClientConnection } from "./client-connection.ts";
+import { type Compiled, type CompiledListener, compileSnapshot, nothingCompiled } from "./compile.ts";
+import type { Context } from "./context.ts";
+import type { Engine, Wire, WireOwner } from "./engine.ts";
+import { HeadWriter } from "./head-writer.ts";
+import { createSlots, HEAD_BYTES_CEILING } from "./layout.ts";
+
+/** How often deadlines are looked at: a timeout may bite this much late. */
+const SWEEP_INTERVAL: Milliseconds = 100;
+/** Idle connections to targets are looked at every so many sweeps. */
+const IDLE_SWEEPS = 10;
+/** An idle client may have its next request on the way: it gets this long before a drain closes it. */
+const IDLE_GRACE: Milliseconds = 1_000;
+
+export type DataPlaneOptions = {
+  readonly arena: Arena;
+  readonly engine: Engine;
+  readonly clock: () => Milliseconds;
+  readonly wallClock: () => Milliseconds;
+  readonly random: Random;
+  readonly log: Log;
+  readonly reportFailure: (pool: string, target: string, code: string) => void;
+  /** A listener has as many connections as it may (true), or room again (false). */
+  readonly onFull: (listener: string, full: boolean) => void;
+};
+
+export class DataPlane {
+  private readonly context: Context;
+  private readonly options: DataPlaneOptions;
+  private compiled: Compiled = nothingCompiled;
+  private workerCount = 1;
+  private sweeps = 0;
+  /** Listeners that have been told to be full. */
+  private readonly full = new Set<string>();
+  /** When idle clients of a drained worker or a removed listener are closed. */
+  private idleClosesMs: Milliseconds = Number.POSITIVE_INFINITY;
+  private drainEndsMs: Milliseconds = Number.POSITIVE_INFINITY;
+  private onDrained: () => void = () => {};
+
+  constructor(options: DataPlaneOptions) {
+    const { arena, engine, clock, wallClock, random, log, reportFailure } = options;
+    this.options = options;
+    this.context = {
+      arena,
+      engine,
+      clock,
+      wallClock,
+      random,
+      log,
+      reportFailure,
+      parser: createHeadParser(arena, { headerBytesMax: HEAD_BYTES_CEILING, headerCountMax: LINE_COUNT_CEILING }),
+      requestHead: requestHead(),
+      responseHead: responseHead(),
+      writer: new HeadWriter(arena.bytes),
+      dropped: new Uint8Array(LINE_COUNT_CEILING),
+      slots: createSlots(),
+      accessLog: undefined,
+      draining: false,
+      pick: { nowMs: 0, tried: [], keyHash: 0, clientAddress: "" },
+      serial: 0,
+      clients: [],
+      spareExchanges: [],
+    };
+    engine.every(SWEEP_INTERVAL, () => this.sweep());
+  }
+
+  get generation(): number {
+    return this.compiled.generation;
+  }
+
+  /** Swaps in the snapshot between two events: whoever is under way goes on with what he has. */
+  apply(snapshot: Snapshot, accessLog: AccessLog | undefined): void {
+    this.workerCount = snapshot.workerCount;
+    this.compiled = compileSnapshot(this.context, this.compiled, snapshot);
+    this.context.accessLog = accessLog;
+    this.idleClosesMs = this.context.clock() + IDLE_GRACE;
+  }
+
+  /** The owner for a new connection of that listener; undefined when no snapshot names it. */
+  acceptor(name: string): ((wire: Wire) => WireOwner) | undefined {
+    const listener = this.compiled.listeners.get(name);
+    if (listener === undefined) return undefined;
+    listener.onLeft = () => this.checkRoom(listener);
+    return (wire) => {
+      const client = new ClientConnection(this.context, listener, wire);
+      this.checkRoom(listener);
+      return client;
+    };
+  }
+
+  /** Another worker saw the target fail. */
+  report(poolName: string, address: string): void {
+    const pool = this.compiled.pools.get(poolName);
+    const target = pool?.targets.find((candidate) => candidate.address === address);
+    if (pool !== undefined && target !== undefined) pool.failed(target, this.context.clock());
+  }
+
+  /** Lets what is under way finish for `within`, then closes the rest. `done` is called once, when no client is left. */
+  drain(within: Milliseconds, done: () => void): void {
+    const nowMs = this.context.clock();
+    this.context.draining = true;
+    this.idleClosesMs = nowMs + IDLE_GRACE;
+    this.drainEndsMs = nowMs + within;
+    this.onDrained = done;
+  }
+
+  status(pid: number): WorkerStatus {
+    const nowMs = this.context.clock();
+    const targets: TargetStatus[] = [];
+    for (const pool of this.compiled.pools.values()) {
+      for (const target of pool.targets) targets.push(target.status(nowMs));
+    }
+    const listeners = Array.from(this.compiled.listeners.values(), ({ name, counters }) => ({ name, counters }));
+    return { pid, generation: this.compiled.generation, draining: this.context.draining, listeners, targets };
+  }
+
+  private sweep(): void {
+    const { context } = this;
+    const { clients } = context;
+    const nowMs = context.clock();
+    const closeIdle = nowMs >= this.idleClosesMs;
+    const closeAll = nowMs >= this.drainEndsMs;
+    // Backwards: whoever leaves is replaced by the last one, who has been looked at.
+    for (let index = clients.length - 1; index >= 0; index--) {
+      const client = clients[index]!;
+      if (closeAll) client.close();
+      else if (closeIdle && (context.draining || client.listener.closing)) client.closeIdle();
+      else client.sweep(nowMs);
+    }
+    this.sweeps += 1;
+    if (this.sweeps % IDLE_SWEEPS === 0) this.sweepIdleTargets(nowMs);
+    if (context.draining && clients.length === 0) {
+      const done = this.onDrained;
+      this.onDrained = () => {};
+      done();
+    }
+  }
+
+  private sweepIdleTargets(nowMs: Milliseconds): void {
+    for (const pool of this.compiled.pools.values()) {
+      const oldest = nowMs - pool.config.idleTimeout;
+      for (const { idle } of pool.targets) {
+        // The one used longest ago is the first.
+        while (idle.length > 0 && idle[0]!.idleSinceMs <= oldest) idle[0]!.discard();
+      }
+    }
+  }
+
+  /** The node's limit is shared out among the workers. */
+  private checkRoom(listener: CompiledListener): void {
+    const most = Math.max(1, Math.floor(listener.config.limits.connectionsMax / this.workerCount));
+    const open = listener.counters.connectionsOpen;
+    if (open >= most && !this.full.has(listener.name)) {
+      this.full.add(listener.name);
+      listener.counters.limits["listener.connections"] = (listener.counters.limits["listener.connections"] ?? 0) + 1;
+      this.options.onFull(listener.name, true);
+    } else if (open < most * ROOM_AGAIN && this.full.delete(listener.name)) {
+      this.options.onFull(listener.name, false);
+    }
+  }
+}
+
+/** A full listener accepts again when it is down to this share of its limit. */
+const ROOM_AGAIN = 0.95;

@@ -1,0 +1,99 @@
+// The process that carries the data plane: it wires engine, core, health and log together and talks with the supervisor
+// over its channel. The supervisor decides; a worker obeys, counts, and ends when the supervisor is gone.
+
+import { Server } from "node:net";
+import { assert } from "../core/assert.ts";
+import { seededRandom } from "../core/random.ts";
+import { DataPlane } from "../proxy/data-plane.ts";
+import { ARENA_BYTES, READ } from "../proxy/layout.ts";
+import { createNetEngine } from "../proxy/net-engine.ts";
+import type { FromWorker, ToWorker } from "../state/worker-protocol.ts";
+import { createArena } from "../wire/arena.ts";
+import { createListening } from "./listening.ts";
+import { createWorkerAccessLog } from "./worker-access-log.ts";
+import { createWorkerLog } from "./worker-log.ts";
+
+/** How long a worker that lost its supervisor lets its exchanges finish. */
+const ORPHAN_DRAIN_MS = 5_000;
+
+function say(message: FromWorker): void {
+  if (process.connected) process.send?.(message);
+}
+
+const clock = (): number => performance.now();
+const log = createWorkerLog(say, clock);
+const accessLog = createWorkerAccessLog(log);
+const arena = createArena(ARENA_BYTES);
+const engine = createNetEngine(arena, READ);
+const listening = createListening(engine);
+const dataPlane = new DataPlane({
+  arena,
+  engine,
+  clock,
+  wallClock: Date.now,
+  random: seededRandom(process.pid ^ Date.now()),
+  log,
+  reportFailure: (pool, target, code) => say({ type: "report", pool, target, code }),
+  onFull(listener, full) {
+    // Whoever comes now waits in the backlog of the socket, which the supervisor holds.
+    if (full) listening.stop(listener);
+    else say({ type: "room", listener });
+  },
+});
+
+function take(message: ToWorker, handle: unknown): void {
+  switch (message.type) {
+    case "snapshot": {
+      const { snapshot } = message;
+      listening.keepOnly(new Set(snapshot.listeners.map(({ name }) => name)));
+      dataPlane.apply(snapshot, accessLog.configure(snapshot.accessLog, snapshot.node));
+      say({ type: "applied", generation: dataPlane.generation });
+      return;
+    }
+    case "listen":
+      listen(message.listener, handle);
+      return;
+    case "drain":
+      drain(message.deadlineMs);
+      return;
+    case "reopenLogs":
+      accessLog.reopen();
+      return;
+    case "status":
+      say({ type: "status", id: message.id, status: dataPlane.status(process.pid) });
+      return;
+    case "report":
+      dataPlane.report(message.pool, message.target);
+      return;
+    default:
+      message satisfies never;
+  }
+}
+
+function listen(listener: string, handle: unknown): void {
+  assert(handle instanceof Server, "a listen message brings a handle");
+  const accept = dataPlane.acceptor(listener);
+  assert(accept !== undefined, "a listener is in the snapshot before it listens");
+  listening.start(listener, handle, accept, () => say({ type: "listening", listener }));
+}
+
+let draining = false;
+
+function drain(within: number): void {
+  listening.stopAll();
+  dataPlane.drain(within, () => void leave());
+  draining = true;
+}
+
+async function leave(): Promise<void> {
+  await accessLog.close();
+  process.exit(0);
+}
+
+process.on("message", (message, handle) => take(message as ToWorker, handle));
+process.on("disconnect", () => {
+  if (!draining) drain(ORPHAN_DRAIN_MS);
+});
+// The terminal's Ctrl-C reaches the whole group; only the supervisor decides what it means.
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => {});
+say({ type: "ready" });
