@@ -31,9 +31,9 @@ test("a goal above is missed", () => {
 });
 
 test("a verdict whose distance to the goal is within the noise says so", () => {
-  const systems = [rows("nginx", [10, 10]), rows("nginx-again", [10.5, 9.8]), rows("evenkeel", [12.3, 12.3])];
+  const systems = [rows("nginx", [10, 10]), rows("nginx-again", [10.5, 9.5]), rows("evenkeel", [12.3, 12.3])];
   const evenkeel = judged(result(...systems), "evenkeel");
-  assert.ok(evenkeel.noise !== undefined && Math.abs(evenkeel.noise - 0.05) < 1e-9);
+  assert.ok(evenkeel.noise !== undefined && Math.abs(evenkeel.noise.typical - 0.05) < 1e-9);
   assert.deepEqual(evenkeel.verdict, { kind: "met", close: true });
   assert.equal(evenkeel.likeNginx, false);
 });
@@ -59,19 +59,26 @@ test("without a sound nginx there is no ratio to it, but one to HAProxy", () => 
   assert.equal(evenkeel.verdict?.kind, "void");
 });
 
-test("a goal in bytes looks at the figure itself", () => {
-  const at = (median: number) => ({ value: { median, min: median, max: median }, toNginx: undefined, noise: 0.5 });
+test("a goal in bytes looks at the figure itself, whatever the noise of ratios", () => {
+  const at = (median: number) => ({ ...evidence(median, 0.5), value: { median, min: median, max: median } });
   assert.deepEqual(judgeGoal({ kind: "bytes", most: 5120 }, at(5120)), { kind: "met", close: false });
   assert.deepEqual(judgeGoal({ kind: "bytes", most: 5120 }, at(5121)), { kind: "missed", close: false });
 });
 
 test("not above nginx allows for the noise of nginx against itself and no more", () => {
-  const at = (median: number, noise: number | undefined) => ({
-    value: undefined,
-    toNginx: { median, min: median, max: median },
-    noise,
-  });
-  assert.equal(judgeGoal({ kind: "notAbove" }, at(1.09, 0.1)).kind, "met");
-  assert.equal(judgeGoal({ kind: "notAbove" }, at(1.11, 0.1)).kind, "missed");
-  assert.equal(judgeGoal({ kind: "notAbove" }, at(1.01, undefined)).kind, "missed");
+  const goal = { kind: "notAbove" } as const;
+  assert.deepEqual(judgeGoal(goal, evidence(0.8, 0.1)), { kind: "met", close: false });
+  assert.deepEqual(judgeGoal(goal, evidence(1.09, 0.1)), { kind: "met", close: true });
+  assert.deepEqual(judgeGoal(goal, evidence(1.11, 0.1)), { kind: "missed", close: false });
+  assert.equal(judgeGoal(goal, evidence(1.01, undefined)).kind, "missed");
 });
+
+test("when nginx is not even like itself, no ratio is judged", () => {
+  assert.equal(judgeGoal({ kind: "notAbove" }, evidence(1.2, 0.3)).kind, "undecided");
+  assert.equal(judgeGoal({ kind: "ratio", most: 1.25 }, evidence(1, 0.3)).kind, "undecided");
+});
+
+function evidence(ratio: number, typical: number | undefined) {
+  const toNginx = { median: ratio, min: ratio, max: ratio };
+  return { value: undefined, toNginx, noise: typical === undefined ? undefined : { typical, worst: typical } };
+}

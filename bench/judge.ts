@@ -3,7 +3,7 @@
 // no ratio and no verdict, and its problems are shown.
 
 import type { SystemRounds, WorkloadRounds } from "./rounds.ts";
-import { noise, ratios, type Spread, spread } from "./statistics.ts";
+import { type Noise, noise, ratios, type Spread, spread } from "./statistics.ts";
 import type { Figure, Goal, Measure } from "./workloads.ts";
 
 export type Judged = {
@@ -19,16 +19,16 @@ export type Judged = {
 };
 
 export type Verdict = {
-  /** `void`: evenkeel or nginx had problems, or did not run. */
-  readonly kind: "met" | "missed" | "void";
+  /** `void`: evenkeel or nginx had problems, or did not run. `undecided`: nginx is not even like itself. */
+  readonly kind: "met" | "missed" | "undecided" | "void";
   /** The distance to the goal is smaller than the noise: another run may say the opposite. */
   readonly close: boolean;
 };
 
 export type JudgedMeasure = {
   readonly measure: Measure;
-  /** nginx against itself, as a fraction; undefined when it did not run twice. */
-  readonly noise: number | undefined;
+  /** nginx against itself; undefined when it did not run twice. */
+  readonly noise: Noise | undefined;
   readonly systems: readonly Judged[];
 };
 
@@ -37,6 +37,9 @@ const BASE = "nginx";
 const BASE_AGAIN = "nginx-again";
 const SECOND_BASE = "haproxy";
 const OURS = "evenkeel";
+
+/** Above this no verdict about a ratio is worth its name. */
+const NOISE_MAX = 0.25;
 
 export function judgeWorkload(result: WorkloadRounds): JudgedMeasure[] {
   return result.workload.measures.map((measure) => judgeMeasure(result.systems, measure));
@@ -67,7 +70,7 @@ function judgeMeasure(systems: readonly SystemRounds[], measure: Measure): Judge
         rows.system === OURS && measure.goal !== undefined
           ? judgeGoal(measure.goal, { value, toNginx, noise: selfNoise })
           : undefined,
-      likeNginx: toNginx !== undefined && selfNoise !== undefined && Math.abs(toNginx.median - 1) <= selfNoise,
+      likeNginx: toNginx !== undefined && selfNoise !== undefined && Math.abs(toNginx.median - 1) <= selfNoise.typical,
     };
   });
   return { measure, noise: selfNoise, systems: judged };
@@ -76,27 +79,34 @@ function judgeMeasure(systems: readonly SystemRounds[], measure: Measure): Judge
 type Evidence = {
   readonly value: Spread | undefined;
   readonly toNginx: Spread | undefined;
-  readonly noise: number | undefined;
+  readonly noise: Noise | undefined;
 };
 
-/** Without a second nginx there is no noise to allow for: a goal that speaks of noise is then held to nginx exactly. */
+/**
+ * Noise is that of the median round, since what is judged is a median too. Without a second nginx there is no noise to
+ * allow for: a goal that speaks of noise is then held to nginx exactly.
+ */
 export function judgeGoal(goal: Goal, evidence: Evidence): Verdict {
   const { value, toNginx } = evidence;
-  const selfNoise = evidence.noise ?? 0;
-  const verdict = (found: number | undefined, most: number, slack: number): Verdict => {
-    if (found === undefined) return { kind: "void", close: false };
-    return { kind: found <= most ? "met" : "missed", close: Math.abs(found - most) < slack };
-  };
+  const selfNoise = evidence.noise?.typical ?? 0;
   switch (goal.kind) {
     case "ratio":
-      return verdict(toNginx?.median, goal.most, selfNoise);
+      return verdict(toNginx?.median, { most: goal.most, selfNoise });
     case "bytes":
-      return verdict(value?.median, goal.most, 0);
+      return verdict(value?.median, { most: goal.most, selfNoise: 0 });
     case "notAbove":
-      return verdict(toNginx?.median, 1 + selfNoise, 0);
+      return toNginx !== undefined && selfNoise <= NOISE_MAX && toNginx.median > 1 && toNginx.median <= 1 + selfNoise
+        ? { kind: "met", close: true }
+        : verdict(toNginx?.median, { most: 1, selfNoise });
     default:
       return goal satisfies never;
   }
+}
+
+function verdict(found: number | undefined, bound: { readonly most: number; readonly selfNoise: number }): Verdict {
+  if (found === undefined) return { kind: "void", close: false };
+  if (bound.selfNoise > NOISE_MAX) return { kind: "undecided", close: false };
+  return { kind: found <= bound.most ? "met" : "missed", close: Math.abs(found - bound.most) < bound.selfNoise };
 }
 
 /** One value a round; undefined for a system that is void. */

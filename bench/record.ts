@@ -3,6 +3,7 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { judgeWorkload } from "./judge.ts";
 import type { Machine } from "./machine.ts";
 import type { Options } from "./options.ts";
 import { summaryTable, workloadNotes, workloadTables } from "./report.ts";
@@ -21,7 +22,7 @@ export const terms = [
   "Every proxy has one worker on one core; both targets (two nginx processes) and the load generator share another.",
   "All keep connections to the targets, send X-Forwarded-For, -Host, -Proto and X-Real-IP (checked at a target), and write an access log with the same facts into a file in memory (checked to grow).",
   "CPU time is that of all threads of all processes of a proxy, supervisor included, from /proc/PID/task/*/schedstat.",
-  "Rounds are interleaved; a ratio is taken round by round, shown as median (lowest-highest). nginx-again is the same nginx a second time: what separates the two is noise.",
+  "Rounds are interleaved; a ratio is taken round by round, shown as median (lowest-highest). nginx-again is the same nginx a second time: what separates the two is the machine's noise, typically (in the median round) and at worst. Where nginx differs from itself by more than 25 % nothing is judged.",
   "Half load: an open loop with latency from the scheduled time; `direct` is the same client without a proxy, the floor of what it can see.",
   "Idle connections: growth of resident memory in a freshly started, warmed-up proxy, kernel memory not counted.",
   "A system with one wrong response, one socket error or one lost process in a workload is INVALID there and is compared with nothing.",
@@ -37,8 +38,16 @@ export function saveRecord(
   const markdown = join(directory, `${name}.md`);
   const json = join(directory, `${name}.json`);
   writeFileSync(markdown, formatMarkdown(record));
-  writeFileSync(json, `${JSON.stringify(record, undefined, 1)}\n`);
+  writeFileSync(json, formatJson(record));
   return { markdown, json };
+}
+
+/** The record with the judgements beside the rounds; four decimals, since no figure has more that mean something. */
+export function formatJson(record: RunRecord): string {
+  const results = record.results.map((result) => ({ ...result, judged: judgeWorkload(result) }));
+  const rounded = (_key: string, value: unknown): unknown =>
+    typeof value === "number" ? Math.round(value * 10_000) / 10_000 : value;
+  return `${JSON.stringify({ ...record, results }, rounded, 1)}\n`;
 }
 
 export function formatMarkdown(record: RunRecord): string {

@@ -101,7 +101,9 @@ function noiseNotes({ measure, noise, systems }: JudgedMeasure): string[] {
   );
   const names = alike.map(({ system }) => system).join(", ");
   const verdict = alike.length === 0 ? "" : `; ${names}: the difference to nginx is within that noise`;
-  return [`${measure.title}: nginx differs from itself by up to ${percent(noise)}${verdict}`];
+  return [
+    `${measure.title}: nginx differs from itself by ${percent(noise.typical)}, at worst ${percent(noise.worst)}${verdict}`,
+  ];
 }
 
 /** A latency of which the client and the targets make up the most says little about a proxy. */

@@ -26,9 +26,11 @@ test("a round that one side lacks is left out of the ratios", () => {
   assert.deepEqual(ratios([10, 20], [undefined, 0]), []);
 });
 
-test("noise is the farthest stray from one, either way", () => {
-  assert.ok(Math.abs(noise([1.01, 0.95, 1.03]) - 0.05) < 1e-12);
-  assert.equal(noise([]), 0);
+test("noise is how far ratios stray from one, either way: in the median round and in the worst", () => {
+  const found = noise([1.01, 0.95, 1.03]);
+  assert.ok(Math.abs(found.typical - 0.03) < 1e-12);
+  assert.ok(Math.abs(found.worst - 0.05) < 1e-12);
+  assert.deepEqual(noise([]), { typical: 0, worst: 0 });
 });
 
 test("percentiles take the nearest rank", () => {

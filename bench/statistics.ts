@@ -29,9 +29,14 @@ export function ratios(of: readonly (number | undefined)[], to: readonly (number
   return found;
 }
 
-/** How far a thing that should equal 1 strays from it, at worst: the machine's noise, as a fraction. */
-export function noise(selfRatios: readonly number[]): number {
-  return selfRatios.reduce((worst, ratio) => Math.max(worst, Math.abs(ratio - 1)), 0);
+/** How far a thing that should equal 1 strays from it, as fractions: in the median round and in the worst. */
+export type Noise = { readonly typical: number; readonly worst: number };
+
+/** The machine's noise from ratios of a thing to itself. Both are 0 for no ratios. */
+export function noise(selfRatios: readonly number[]): Noise {
+  if (selfRatios.length === 0) return { typical: 0, worst: 0 };
+  const strays = selfRatios.map((ratio) => Math.abs(ratio - 1));
+  return { typical: median(strays), worst: Math.max(...strays) };
 }
 
 /** The value below which the share `q` (0 to 1) of the sorted values lies, by the nearest rank. NaN for no values. */
