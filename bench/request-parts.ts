@@ -169,7 +169,11 @@ function count(line: string): void {
   kept += line.length;
 }
 
-const swallow: LineSink = { append: count, flush: () => {} };
+function countBytes(_line: Uint8Array, length: number): void {
+  kept += length;
+}
+
+const swallow: LineSink = { append: count, appendBytes: countBytes, flush: () => {} };
 const file = new LogFile(
   {
     path: "memory",

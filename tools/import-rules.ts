@@ -37,7 +37,7 @@ export function checkTree(tree: ReadonlyMap<string, string>, rules: Rules): read
 
 /** Test files, and what only they share. */
 export function isTest(path: string): boolean {
-  return path.endsWith(".test.ts") || path.endsWith("/test-kit.ts") || path.startsWith("test/");
+  return path.endsWith(".test.ts") || /\/test-[a-z-]+\.ts$/.test(path) || path.startsWith("test/");
 }
 
 function checkShape(file: File, rules: Rules): readonly Problem[] {

@@ -4,6 +4,8 @@
 export type LineSink = {
   /** One or more whole lines, each with its line feed. One byte a character (latin1): the bytes that are to be written. */
   append(line: string): void;
+  /** The same as bytes, the first `length` of `line`; they are copied. */
+  appendBytes(line: Uint8Array, length: number): void;
   /** Write what is buffered soon, rather than when the buffer is full or its time has come. */
   flush(): void;
 };

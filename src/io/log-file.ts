@@ -141,23 +141,41 @@ export class LogFile implements LineSink {
   }
 
   append(line: string): void {
-    const length = line.length;
+    if (!this.#reserve(line.length)) return;
+    const current = this.#current;
+    current.end += current.bytes.write(line, current.end, "latin1");
+    this.#appended(current);
+  }
+
+  appendBytes(line: Uint8Array, length: number): void {
+    if (!this.#reserve(length)) return;
+    const current = this.#current;
+    if (line.length === length) current.bytes.set(line, current.end);
+    else current.bytes.set(line.subarray(0, length), current.end);
+    current.end += length;
+    this.#appended(current);
+  }
+
+  /** Makes room in the current buffer; false when the line is dropped. */
+  #reserve(length: number): boolean {
     if (this.#closed) {
       this.#drop(1);
-      return;
+      return false;
     }
     if (length > this.#current.bytes.length - this.#current.end) {
       // A line longer than a buffer gets one of its own.
       const needed = Math.max(length + 1, this.#capacity);
       if (this.#bytesHeld + this.#current.bytes.length > this.#bytesHeldMax) {
         this.#drop(1);
-        return;
+        return false;
       }
       this.#seal(needed);
       this.#pump();
     }
-    const current = this.#current;
-    current.end += current.bytes.write(line, current.end, "latin1");
+    return true;
+  }
+
+  #appended(current: Chunk): void {
     current.lines++;
     if (current.end > this.#options.bufferBytesMax) this.flush();
     else if (this.#cancelFlush === undefined) {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
+import { sinkTo } from "./test-sink.ts";
 import { createAccessLog } from "./access-log.ts";
 import { type ExchangeRecord, exchangeRecord, resetExchange } from "./exchange-record.ts";
 
@@ -12,7 +13,7 @@ console.log(`seed ${seed}`);
 /** The bytes that one record makes, and how often they were cut into lines. */
 function lineOf(format: "json" | "combined", fields: Partial<ExchangeRecord>, node = "lb-1"): Buffer {
   const lines: string[] = [];
-  const log = createAccessLog({ format, node, sink: { append: (line) => lines.push(line), flush: () => {} } });
+  const log = createAccessLog({ format, node, sink: sinkTo(lines) });
   log.write({ ...exchangeRecord(), ...fields });
   assert.equal(lines.length, 1);
   return Buffer.from(lines[0] ?? "", "latin1");
@@ -178,7 +179,7 @@ describe("a JSON line", () => {
     const log = createAccessLog({
       format: "json",
       node: "n",
-      sink: { append: (line) => lines.push(line), flush: () => {} },
+      sink: sinkTo(lines),
     });
     const record = exchangeRecord();
     for (const host of ["a", "a", 'b"', "a", 'b"']) {
@@ -195,7 +196,7 @@ describe("a JSON line", () => {
 
 describe("the time of a line", () => {
   const lines: string[] = [];
-  const sink = { append: (line: string) => lines.push(line), flush: () => {} };
+  const sink = sinkTo(lines);
 
   test("is right at every border of a millisecond and second, forwards and backwards", () => {
     const log = createAccessLog({ format: "json", node: "n", sink });

@@ -1,13 +1,14 @@
 // One connection of a client: reads request heads, gives each to an exchange, one at a time, and decides what becomes of
 // the connection afterwards: the next request (pipelined bytes wait here), or the end. On the request's way.
 
+import { assert } from "../core/assert.ts";
 import type { Milliseconds } from "../core/clock.ts";
 import { headFaults } from "../wire/http1/faults.ts";
 import type { CompiledListener } from "./compile.ts";
 import type { Context } from "./context.ts";
 import type { Wire, WireOwner } from "./engine.ts";
 import { Exchange } from "./exchange.ts";
-import { JOIN } from "./layout.ts";
+import { JOIN, JOIN_BYTES } from "./layout.ts";
 import { plainAddress } from "./trusted-proxies.ts";
 
 /** Where a client connection stands. */
@@ -27,7 +28,7 @@ const LINGER_TIME_MAX: Milliseconds = 5_000;
 /** And how much it may send meanwhile. */
 const LINGER_BYTES_MAX = 1024 * 1024;
 /** Pipelined bytes that are held while a response is under way; then the client is not read any more. */
-const PIPELINED_BYTES_MAX = 32 * 1024;
+export const PIPELINED_BYTES_MAX = 32 * 1024;
 const LF = 10;
 
 export class ClientConnection implements WireOwner {
@@ -46,12 +47,15 @@ export class ClientConnection implements WireOwner {
   private exchanges = 0;
   private deadlineMs: Milliseconds;
   private lingered = 0;
+  /** The head under way has its deadline, which further bytes do not put off. */
+  private headBegun = false;
   /** The client half-closed: after this exchange comes none. */
-  private ended = false;
+  ended = false;
   /** Within `consume`: a response that ends at once must not begin to consume again. */
   private consuming = false;
   /** What the engine held at the last look, for the send timeout. */
   private heldBefore = 0;
+  /** 0 while the client takes what it is sent; else it is slow, and its next request waits. */
   private sendDeadlineMs: Milliseconds = 0;
 
   constructor(context: Context, listener: CompiledListener, wire: Wire) {
@@ -92,14 +96,17 @@ export class ClientConnection implements WireOwner {
 
   onDrain(): void {
     this.sendDeadlineMs = 0;
-    this.exchange?.clientDrained();
+    if (this.phase === Phase.head) this.nextRequest();
+    else if (this.phase === Phase.linger && this.ended) this.close();
+    else this.exchange?.clientDrained();
   }
 
   onEnd(): void {
     this.ended = true;
     if (this.phase === Phase.exchange) this.exchange?.clientEnded();
+    else if (this.phase === Phase.head && this.slow) return;
     else if (this.wire.held() === 0) this.close();
-    else this.finish();
+    else if (this.phase === Phase.head) this.finish();
   }
 
   onClose(_errorCode: string): void {
@@ -112,28 +119,42 @@ export class ClientConnection implements WireOwner {
   exchangeDone(keep: boolean, requestComplete: boolean): void {
     this.exchange = undefined;
     if (this.phase === Phase.gone) return;
-    if (!keep || this.ended) {
+    if (!keep) {
       // A client that has said all it has to say needs no lingering.
-      if (requestComplete && this.waiting === undefined) this.finish();
+      if (this.ended || (requestComplete && this.waiting === undefined)) this.finish();
       else this.linger();
       return;
     }
     this.phase = Phase.head;
-    this.deadlineMs = this.context.clock() + this.listener.config.timeouts.keepAlive;
-    if (this.consuming) return;
+    this.headBegun = false;
+    const { keepAlive } = this.listener.config.timeouts;
+    this.deadlineMs = keepAlive > 0 ? this.context.clock() + keepAlive : Number.POSITIVE_INFINITY;
+    if (!this.consuming) this.nextRequest();
+  }
+
+  /** Goes on with the bytes that wait, once the client takes its responses. */
+  private nextRequest(): void {
+    if (this.slow) {
+      this.wire.pause();
+      return;
+    }
+    this.wire.resume();
     const { waiting } = this;
     if (waiting !== undefined) {
       this.waiting = undefined;
+      assert(waiting.length <= JOIN_BYTES, "pipelined bytes fit where heads are put together");
       this.context.arena.bytes.set(waiting, JOIN);
       this.consume(JOIN, JOIN + waiting.length);
     }
-    this.wire.resume();
+    // After its end nothing completes what is left.
+    if (this.ended && this.phase === Phase.head && !this.slow) this.finish();
   }
 
   /** Whether the connection may carry another exchange after this one. */
   mayKeep(): boolean {
+    if (this.ended && this.waiting === undefined && !this.consuming) return false;
     const most = this.listener.config.limits.exchangesPerConnectionMax;
-    return !this.ended && !this.context.draining && !this.listener.closing && (most === 0 || this.exchanges < most);
+    return !this.context.draining && !this.listener.closing && (most === 0 || this.exchanges < most);
   }
 
   /** Sends of the client's response; false when the client is slower than the target. */
@@ -151,29 +172,38 @@ export class ClientConnection implements WireOwner {
 
   /** Looks at every deadline; called some times a second. */
   sweep(nowMs: Milliseconds): void {
-    if (this.sendDeadlineMs !== 0) {
-      const held = this.wire.held();
-      if (held !== this.heldBefore) this.watchSend(nowMs);
-      else if (nowMs >= this.sendDeadlineMs) {
-        this.countFault("client.send.timeout");
-        const exchange = this.exchange;
-        this.wire.reset();
-        this.leave();
-        exchange?.clientSendTimedOut();
-        return;
-      }
-    }
+    if (this.phase === Phase.gone || (this.sendDeadlineMs !== 0 && this.sweepSend(nowMs))) return;
     if (this.exchange !== undefined) this.exchange.sweep(nowMs);
     if (nowMs < this.deadlineMs) return;
     if (this.phase === Phase.exchange) this.exchange?.clientLate();
+    else if (this.phase === Phase.head && this.slow) return;
     else if (this.phase === Phase.head && this.waiting !== undefined) this.refuse(408, "client.header.timeout", "");
-    else if (this.phase === Phase.linger && this.wire.held() > 0) this.deadlineMs = nowMs + LINGER_TIME_MAX;
-    else this.close();
+    else if (this.wire.held() === 0) this.close();
+    else if (this.phase === Phase.head) this.linger();
+    else this.deadlineMs = nowMs + LINGER_TIME_MAX;
+  }
+
+  /** True when the client has taken nothing for too long and is gone. */
+  private sweepSend(nowMs: Milliseconds): boolean {
+    const held = this.wire.held();
+    // No drain is told of bytes that `send` took without a word: they are only watched while the connection lingers.
+    if (held === 0 && this.phase === Phase.linger) this.onDrain();
+    else if (held !== this.heldBefore) this.watchSend(nowMs);
+    else if (nowMs >= this.sendDeadlineMs) {
+      this.countFault("client.send.timeout");
+      const exchange = this.exchange;
+      this.wire.reset();
+      this.leave();
+      exchange?.clientSendTimedOut();
+    }
+    return this.isGone();
   }
 
   /** For a drain, or a listener that is gone: closes the connection if no request is under way. */
   closeIdle(): void {
-    if (this.phase === Phase.head && this.waiting === undefined) this.close();
+    if (this.phase !== Phase.head || this.waiting !== undefined) return;
+    if (this.wire.held() === 0) this.close();
+    else this.linger();
   }
 
   close(): void {
@@ -214,6 +244,15 @@ export class ClientConnection implements WireOwner {
     return this.phase === Phase.head;
   }
 
+  private isGone(): boolean {
+    return this.phase === Phase.gone;
+  }
+
+  /** Responses wait for the client: one that asks on without reading must not make us hold more and more. */
+  private get slow(): boolean {
+    return this.sendDeadlineMs !== 0;
+  }
+
   private headData(start: number, end: number): void {
     const { waiting } = this;
     if (waiting === undefined) {
@@ -224,12 +263,13 @@ export class ClientConnection implements WireOwner {
     // Without a line's end the head cannot have become complete: a client that sends byte by byte must not make us
     // parse what it has sent again and again. The limit below parse's own is the listener's.
     const total = waiting.length + (end - start);
-    const found = bytes.indexOf(LF, start);
-    if ((found < 0 || found >= end) && total <= this.listener.config.limits.headerBytesMax) {
+    const lineEnds = bytes.subarray(start, end).includes(LF);
+    if (!lineEnds && total <= this.listener.config.limits.headerBytesMax) {
       this.waiting = Buffer.concat([waiting, bytes.subarray(start, end)]);
       return;
     }
     this.waiting = undefined;
+    assert(total <= JOIN_BYTES, "a head that is put together fits");
     bytes.copyWithin(JOIN + waiting.length, start, end);
     bytes.set(waiting, JOIN);
     this.consume(JOIN, JOIN + total);
@@ -239,13 +279,14 @@ export class ClientConnection implements WireOwner {
   private consume(start: number, end: number): void {
     this.consuming = true;
     let at = start;
-    while (at < end && this.phase === Phase.head) {
+    while (at < end && this.phase === Phase.head && !this.slow) {
       const next = this.readHead(at, end);
       if (next === at) break;
       at = next;
     }
     this.consuming = false;
     if (at < end && this.phase !== Phase.gone && this.phase !== Phase.linger) this.hold(at, end);
+    if (this.slow && this.inHead()) this.wire.pause();
   }
 
   /** Answers where the bytes behind this request begin; `start` itself when its head is unfinished. */
@@ -255,9 +296,10 @@ export class ClientConnection implements WireOwner {
     const head = context.requestHead;
     const result = context.parser.request(start, end, head);
     if (result === 0) {
-      if (this.waiting === undefined && this.exchanges > 0) {
+      if (!this.headBegun && this.exchanges > 0) {
         this.deadlineMs = context.clock() + listener.config.timeouts.clientHeader;
       }
+      this.headBegun = true;
       return start;
     }
     if (result < 0) {
@@ -294,7 +336,12 @@ export class ClientConnection implements WireOwner {
     this.sendDeadlineMs = nowMs + this.listener.config.timeouts.send;
   }
 
+  /** What is not yet out stays watched and counted: a client that takes nothing must not keep a socket for nothing. */
   private finish(): void {
+    if (this.wire.held() > 0) {
+      this.linger();
+      return;
+    }
     this.wire.finish();
     this.leave();
   }
@@ -303,6 +350,7 @@ export class ClientConnection implements WireOwner {
     this.phase = Phase.linger;
     this.waiting = undefined;
     this.deadlineMs = this.context.clock() + LINGER_TIME_MAX;
+    if (this.wire.held() > 0 && !this.slow) this.watchSend(this.context.clock());
     this.wire.end();
     this.wire.resume();
   }

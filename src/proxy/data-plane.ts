@@ -136,8 +136,10 @@ export class DataPlane {
     for (let index = clients.length - 1; index >= 0; index--) {
       const client = clients[index]!;
       if (closeAll) client.close();
-      else if (closeIdle && (context.draining || client.listener.closing)) client.closeIdle();
-      else client.sweep(nowMs);
+      else {
+        if (closeIdle && (context.draining || client.listener.closing)) client.closeIdle();
+        client.sweep(nowMs);
+      }
     }
     this.sweeps += 1;
     if (this.sweeps % IDLE_SWEEPS === 0) this.sweepIdleTargets(nowMs);

@@ -44,6 +44,8 @@ export class Delivery {
   private deadlineMs: Milliseconds = Number.POSITIVE_INFINITY;
   /** Bytes that the engine held for the target at the last look, -1 while it takes all. */
   private held = -1;
+  /** The target is not read, because the client is slower. */
+  private paused = false;
 
   constructor(exchange: Exchange, context: Context) {
     this.exchange = exchange;
@@ -58,6 +60,7 @@ export class Delivery {
     this.pool = undefined;
     this.deadlineMs = Number.POSITIVE_INFINITY;
     this.held = -1;
+    this.paused = false;
     this.tried.length = 0;
   }
 
@@ -141,9 +144,26 @@ export class Delivery {
     this.trial = noTrial;
   }
 
-  /** The target's silence counts from now on. */
-  expectMore(nowMs: Milliseconds): void {
-    this.deadlineMs = nowMs + this.timeouts!.idle;
+  /** The target's silence counts from now on, if we listen. */
+  private expectMore(nowMs: Milliseconds): void {
+    this.deadlineMs = this.paused ? Number.POSITIVE_INFINITY : nowMs + this.timeouts!.idle;
+  }
+
+  /** The client is slower than the target: nothing more is read of it. */
+  stopReading(): void {
+    if (this.connection === undefined) return;
+    this.paused = true;
+    this.connection.wire.pause();
+    this.expectNothing();
+  }
+
+  /** The client has taken what there was. */
+  readOn(nowMs: Milliseconds): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.connection?.wire.resume();
+    if (this.phase === Phase.answered) this.expectMore(nowMs);
+    else if (this.phase === Phase.awaiting && this.held < 0) this.expectFirstByte(nowMs);
   }
 
   /** The target is not read for a while: its silence is ours. */
@@ -197,7 +217,7 @@ export class Delivery {
     this.connection = undefined;
     this.settle();
     if (connection === undefined) return;
-    if (reusable) connection.keep(pool?.config.idleConnectionsMax ?? 0, nowMs);
+    if (reusable && connection.wire.held() === 0) connection.keep(pool?.config.idleConnectionsMax ?? 0, nowMs);
     else connection.kill();
   }
 
@@ -267,6 +287,7 @@ export class Delivery {
     this.trial = pool!.begin(target, nowMs);
     this.tryStartedMs = nowMs;
     this.held = -1;
+    this.paused = false;
     exchange.triesTarget(target.address);
     if (idle !== undefined) {
       idle.delivery = this;
@@ -297,7 +318,8 @@ export class Delivery {
 
   /** It is the target's turn, unless the client still has to send. */
   private expectFirstByte(nowMs: Milliseconds): void {
-    this.deadlineMs = this.exchange.requestComplete ? nowMs + this.timeouts!.firstByte : Number.POSITIVE_INFINITY;
+    const itsTurn = this.exchange.requestComplete && !this.paused;
+    this.deadlineMs = itsTurn ? nowMs + this.timeouts!.firstByte : Number.POSITIVE_INFINITY;
   }
 
   private watchSend(): void {

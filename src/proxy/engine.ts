@@ -16,7 +16,7 @@ export type Wire = {
   resume(): void;
   /** Half-close: FIN after all held bytes. Reading goes on. */
   end(): void;
-  /** Close for good once all held bytes are out; nothing is read any more, `onClose` is not called. */
+  /** Close for good once all held bytes are out, or nobody takes them (the engine's own limit); nothing is read any more, `onClose` is not called. */
   finish(): void;
   /** Close at once; held bytes are lost, `onClose` is not called. */
   kill(): void;

@@ -16,8 +16,8 @@ import { exchangeRecord, resetExchange } from "./exchange-record.ts";
 import { type ExchangeFault, ExchangeFaults } from "./faults.ts";
 import { OUT, OUT_BYTES_MAX, SLOT_BYTES } from "./layout.ts";
 import { errorBody, writeLocalResponse } from "./local-response.ts";
-import { writeRequestHead } from "./request-head.ts";
 import { readRequest, requestFacts } from "./request-facts.ts";
+import { writeRequestHead } from "./request-head.ts";
 import { ResponseRelay } from "./response-relay.ts";
 import { emptyVariables, expand } from "./template.ts";
 import { Tunnel } from "./tunnel.ts";
@@ -86,7 +86,8 @@ export class Exchange {
     this.requestBody.begin(mode, head.contentLength);
     const fault = readRequest(this.context, this, head);
     const { route } = this;
-    if (route !== undefined && fault === undefined && route.action.kind === "pool") return this.forward(head, end, route);
+    if (route !== undefined && fault === undefined && route.action.kind === "pool")
+      return this.forward(head, end, route);
     return this.answerItself(head.end, end, fault);
   }
 
@@ -113,10 +114,7 @@ export class Exchange {
   clientDrained(): void {
     const nowMs = this.context.clock();
     if (this.tunnel !== undefined) this.tunnel.clientDrained(nowMs);
-    else if (this.response.started) {
-      this.delivery.expectMore(nowMs);
-      this.delivery.connection?.wire.resume();
-    }
+    else this.delivery.readOn(nowMs);
   }
 
   /** The client half-closed. It may still wait for its response. */
@@ -202,9 +200,7 @@ export class Exchange {
   /** The response ended before its end: the client must not take it for the whole. */
   truncated(fault: ExchangeFault): void {
     this.record.errorCode = fault.code;
-    const { client } = this;
-    this.finish();
-    client?.truncate();
+    this.cut();
   }
 
   // ---- what the response relay asks for
@@ -250,9 +246,7 @@ export class Exchange {
   }
 
   sendToClient(start: number, end: number): void {
-    if (this.client!.send(start, end)) return;
-    this.delivery.connection?.wire.pause();
-    this.delivery.expectNothing();
+    if (!this.client!.send(start, end)) this.delivery.stopReading();
   }
 
   responseDone(): void {
@@ -269,13 +263,15 @@ export class Exchange {
     this.delivery.expectNothing();
     const tunnel = new Tunnel(client!.wire, target, this.route!.config.timeouts.tunnel, nowMs);
     this.tunnel = tunnel;
+    client!.wire.resume();
     if (end > start) tunnel.fromTarget(start, end, nowMs);
     const early = client!.takeWaiting();
     if (early !== undefined) {
       context.arena.bytes.set(early, OUT);
       tunnel.fromClient(OUT, OUT + early.length, nowMs);
     }
-    client!.wire.resume();
+    // It may have ended before the target agreed: only now is there somebody to tell.
+    if (client!.ended) tunnel.clientEnded();
   }
 
   /** Looks at the deadlines of exchange and target. */
@@ -299,9 +295,7 @@ export class Exchange {
     this.record.errorCode = code;
     this.client!.countFault(code);
     if (this.response.started) {
-      const { client } = this;
-      this.finish();
-      client!.truncate();
+      this.cut();
       return;
     }
     this.answer(status, "text/plain", errorBody(status, code, detail), undefined);
@@ -362,7 +356,8 @@ export class Exchange {
     const { bodyBytesMax } = this.route!.config;
     if (bodyBytesMax > 0 && this.record.requestBodyBytes > bodyBytesMax) {
       this.fail(ExchangeFaults.bodyTooLarge);
-      return end;
+      // If these bytes were its last the connection goes on with what is behind them.
+      return from;
     }
     this.client!.expectBy(requestBody.complete ? Number.POSITIVE_INFINITY : this.bodyDeadline(context.clock()));
     if (requestBody.mode === BodyMode.chunked) {
@@ -397,7 +392,8 @@ export class Exchange {
     }
     const { action } = route;
     if (action.kind === "respond") this.answer(action.status, action.contentType, action.body, undefined);
-    else if (action.kind === "redirect") this.answer(action.status, "text/plain", "", expand(route.location!, this.variables));
+    else if (action.kind === "redirect")
+      this.answer(action.status, "text/plain", "", expand(route.location!, this.variables));
     return from;
   }
 
@@ -410,10 +406,20 @@ export class Exchange {
     writer.begin(OUT, OUT + OUT_BYTES_MAX);
     const { variables } = this;
     const response = { status, contentType, body, location, rules, variables, connection, bodyless };
-    this.record.status = status;
     this.record.responseBodyBytes = writeLocalResponse(writer, response);
+    if (writer.overflow) {
+      this.refuseOurs();
+      return;
+    }
+    this.record.status = status;
     this.client!.send(OUT, writer.at);
     this.finish();
+  }
+
+  /** Our own response has grown beyond what a head may be: a variable of the client's in it was too long. */
+  private refuseOurs(): void {
+    const { code, status, detail } = ExchangeFaults.localTooLarge;
+    this.failWith(status, code, detail);
   }
 
   // ---- ends
@@ -427,8 +433,18 @@ export class Exchange {
     this.finish();
   }
 
+  /** The response has begun and won't be whole. First the client is cut off: `finish` would end its connection well. */
+  private cut(): void {
+    this.client!.truncate();
+    this.finish();
+  }
+
   private abandon(fault: ExchangeFault): void {
     if (this.client === undefined) return;
+    if (this.tunnel !== undefined) {
+      this.endTunnel(fault.code);
+      return;
+    }
     if (this.record.errorCode === "") this.record.errorCode = fault.code;
     if (!this.response.started) this.record.status = STATUS_CLIENT_GONE;
     this.delivery.drop();

@@ -3,6 +3,7 @@
 // any byte break out of its quotes or its line.
 
 import { isUtf8 } from "node:buffer";
+import type { ExchangeRecord } from "./exchange-record.ts";
 
 const unsafe = /["\\\x00-\x1f\x7f-\uffff]/;
 
@@ -48,17 +49,6 @@ function hexEscape(character: string): string {
   return `\\x${(character.charCodeAt(0) & 0xff).toString(16).toUpperCase().padStart(2, "0")}`;
 }
 
-/** "000" to "999". */
-const threeDigits: readonly string[] = Array.from({ length: 1000 }, (_, n) => String(n).padStart(3, "0"));
-
-/** A span as seconds with six decimals, as a JSON number: 1.5 ms is 0.001500. Takes what is not negative. */
-export function formatSeconds(spanMs: number): string {
-  const micros = Math.round(spanMs * 1000);
-  const seconds = Math.floor(micros / 1_000_000);
-  const rest = micros - seconds * 1_000_000;
-  return `${seconds}.${threeDigits[Math.floor(rest / 1000)]}${threeDigits[rest % 1000]}`;
-}
-
 /** Makes times; the part that holds for a whole second is kept. One per log. */
 export type TimeWriter = {
   second: number;
@@ -69,16 +59,6 @@ export function timeWriter(): TimeWriter {
   return { second: Number.NaN, text: "" };
 }
 
-/** RFC 3339, UTC, with milliseconds: `2026-11-21T05:16:18.042Z`. */
-export function formatRfc3339(writer: TimeWriter, wallMs: number): string {
-  const second = Math.floor(wallMs / 1000);
-  if (second !== writer.second) {
-    writer.second = second;
-    writer.text = dateOf(second).toISOString().slice(0, -4);
-  }
-  return `${writer.text}${threeDigits[Math.floor(wallMs - second * 1000)] ?? "000"}Z`;
-}
-
 const months = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
 /** nginx's $time_local, local time: `21/Nov/2026:05:16:18 +0000`. */
@@ -86,7 +66,7 @@ export function formatCommonLog(writer: TimeWriter, wallMs: number): string {
   const second = Math.floor(wallMs / 1000);
   if (second !== writer.second) {
     writer.second = second;
-    writer.text = commonLogText(dateOf(second));
+    writer.text = commonLogText(dateSecond(second));
   }
   return writer.text;
 }
@@ -101,6 +81,11 @@ function commonLogText(date: Date): string {
 }
 
 /** A clock that is not one of ours may be anything; a date that is none would throw. */
-function dateOf(second: number): Date {
+export function dateSecond(second: number): Date {
   return new Date(Math.abs(second) <= 253_402_300_799 ? second * 1000 : 0);
+}
+
+/** When an exchange ended, on the wall clock: lines of one worker are then in the order of their times, as nginx's are. */
+export function endedWallMs(record: ExchangeRecord): number {
+  return record.totalMs > 0 ? record.startedWallMs + record.totalMs : record.startedWallMs;
 }

@@ -6,14 +6,20 @@
 
 import net from "node:net";
 import { assert } from "../core/assert.ts";
+import type { EventClock } from "../core/event-clock.ts";
 import type { Milliseconds } from "../core/clock.ts";
 import type { Arena } from "../wire/arena.ts";
 import type { Engine, ReadArea, Wire, WireOwner } from "./engine.ts";
 
 /** Up to this size a latin1 string is the cheapest way into the kernel; above it a copy of the bytes. */
 const STRING_WRITE_MAX = 8192;
+/** One read, its head grown by our rules, and our framing. */
+const SEND_COPY_BYTES = 80 * 1024;
 /** Bytes a connection may hold before `send` says false: one whole read and a half. */
 const HELD_MAX = 96 * 1024;
+
+/** A finished connection whose other side takes nothing for so long is closed with what it still holds. */
+const FINISH_TIME_MAX: Milliseconds = 60_000;
 
 type Handle = { readonly writeQueueSize?: number };
 type WithHandle = { _handle: Handle | null };
@@ -29,14 +35,16 @@ export type NetEngine = Engine & {
 export const serverOptions = { pauseOnConnect: true, allowHalfOpen: true, noDelay: true } as const;
 
 /** An engine over node:net that reads into `area` of the arena. */
-export function createNetEngine(arena: Arena, area: ReadArea): NetEngine {
+export function createNetEngine(arena: Arena, area: ReadArea, clock: EventClock): NetEngine {
   const { start } = area;
+  const sendCopy = new SendCopy();
   const buffer = arena.bytes.subarray(start, start + area.size);
   const onread = {
     buffer,
     // Node calls it as a method of the socket.
     callback(this: OwnedSocket, length: number): boolean {
       const wire = this.wire;
+      clock.begin();
       if (!wire.gone) wire.owner.onData(start, start + length);
       return !wire.paused;
     },
@@ -45,13 +53,14 @@ export function createNetEngine(arena: Arena, area: ReadArea): NetEngine {
   return {
     connect(host, port, owner) {
       const socket = net.connect({ ...options, host, port, noDelay: true });
-      const wire = new NetWire(arena, socket);
+      const wire = new NetWire(arena, socket, clock, sendCopy);
       wire.owner = owner;
       socket.on("connect", onConnect);
       return wire;
     },
     accept(server, accept) {
       server.on("connection", (accepted) => {
+        clock.begin();
         const handle = takeHandle(accepted);
         const socket = new net.Socket({
           ...options,
@@ -59,13 +68,16 @@ export function createNetEngine(arena: Arena, area: ReadArea): NetEngine {
           readable: true,
           writable: true,
         } as unknown as net.SocketConstructorOpts);
-        const wire = new NetWire(arena, socket);
+        const wire = new NetWire(arena, socket, clock, sendCopy);
         wire.owner = accept(wire);
         if (!wire.gone) socket.resume().read(0);
       });
     },
     every(intervalMs: Milliseconds, tick: () => void) {
-      setInterval(tick, intervalMs);
+      setInterval(() => {
+        clock.begin();
+        tick();
+      }, intervalMs);
     },
   };
 }
@@ -88,16 +100,38 @@ const nobody: WireOwner = {
   onClose() {},
 };
 
+/**
+ * A copy of what is sent: libuv keeps a pointer to what the kernel did not take at once, and the arena is written to
+ * again. Nearly always the kernel takes all, and the same memory serves the next copy.
+ */
+class SendCopy {
+  private memory = Buffer.allocUnsafeSlow(SEND_COPY_BYTES);
+
+  write(socket: net.Socket, bytes: Buffer, start: number, end: number): boolean {
+    const length = end - start;
+    if (length > SEND_COPY_BYTES) return socket.write(Buffer.from(bytes.subarray(start, end)));
+    bytes.copy(this.memory, 0, start, end);
+    const taken = socket.write(this.memory.subarray(0, length));
+    // Something is held, and with it this memory: whoever holds it keeps it.
+    if (socket.writableLength > 0) this.memory = Buffer.allocUnsafeSlow(SEND_COPY_BYTES);
+    return taken;
+  }
+}
+
 class NetWire implements Wire {
   owner: WireOwner = nobody;
   paused = false;
   gone = false;
   errorCode = "";
+  readonly clock: EventClock;
   private readonly arena: Arena;
+  private readonly sendCopy: SendCopy;
   private readonly socket: net.Socket;
 
-  constructor(arena: Arena, socket: net.Socket) {
+  constructor(arena: Arena, socket: net.Socket, clock: EventClock, sendCopy: SendCopy) {
     this.arena = arena;
+    this.sendCopy = sendCopy;
+    this.clock = clock;
     this.socket = socket;
     Object.assign(socket, { wire: this });
     socket.on("drain", onDrain);
@@ -126,8 +160,7 @@ class NetWire implements Wire {
     if (this.gone) return true;
     const { bytes } = this.arena;
     if (end - start <= STRING_WRITE_MAX) return this.socket.write(bytes.toString("latin1", start, end), "latin1");
-    // A copy: libuv keeps a pointer to what the kernel did not take at once, and the arena is written to again.
-    return this.socket.write(Buffer.from(bytes.subarray(start, end)));
+    return this.sendCopy.write(this.socket, bytes, start, end);
   }
 
   held(): number {
@@ -156,7 +189,7 @@ class NetWire implements Wire {
     if (this.gone) return;
     this.gone = true;
     if (this.socket.writableLength === 0) this.socket.destroy();
-    else this.socket.destroySoon();
+    else this.socket.setTimeout(FINISH_TIME_MAX, onFinishLate).destroySoon();
   }
 
   kill(): void {
@@ -172,18 +205,25 @@ class NetWire implements Wire {
   }
 }
 
+function onFinishLate(this: net.Socket): void {
+  this.destroy();
+}
+
 function onConnect(this: net.Socket): void {
   const { wire } = this as OwnedSocket;
+  wire.clock.begin();
   if (!wire.gone) wire.owner.onConnect();
 }
 
 function onDrain(this: net.Socket): void {
   const { wire } = this as OwnedSocket;
+  wire.clock.begin();
   if (!wire.gone) wire.owner.onDrain();
 }
 
 function onEnd(this: net.Socket): void {
   const { wire } = this as OwnedSocket;
+  wire.clock.begin();
   if (!wire.gone) wire.owner.onEnd();
 }
 
@@ -195,5 +235,6 @@ function onClose(this: net.Socket): void {
   const { wire } = this as OwnedSocket;
   if (wire.gone) return;
   wire.gone = true;
+  wire.clock.begin();
   wire.owner.onClose(wire.errorCode);
 }

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { sinkTo } from "./test-sink.ts";
 import { createAccessLog } from "./access-log.ts";
 import { exchangeRecord } from "./exchange-record.ts";
 import { encodePath, normalizePath } from "./path.ts";
@@ -46,7 +47,7 @@ describe(`a combined line is that of ${recording.program}`, () => {
       const log = createAccessLog({
         format: "combined",
         node: "lb-1",
-        sink: { append: (text) => lines.push(text), flush: () => {} },
+        sink: sinkTo(lines),
       });
       log.write({
         ...exchangeRecord(),

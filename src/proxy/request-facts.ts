@@ -64,8 +64,10 @@ export function readRequest(context: Context, exchange: Exchange, head: RequestH
   record.version = head.version;
   record.host = host;
   if (context.accessLog !== undefined) {
-    record.method = bytes.toString("latin1", head.methodStart, head.methodEnd);
-    record.target = bytes.toString("latin1", head.targetStart, head.targetEnd);
+    record.method = methodText(bytes, head);
+    // Most targets are a path and nothing else, which stands in a string already.
+    const whole = head.queryStart === head.targetEnd && head.pathStart === head.targetStart;
+    record.target = whole ? rawPath : bytes.toString("latin1", head.targetStart, head.targetEnd);
     record.userAgent = lineText(bytes, head, HeaderId.userAgent);
     record.referer = lineText(bytes, head, HeaderId.referer);
   }
@@ -91,6 +93,19 @@ export function readRequest(context: Context, exchange: Exchange, head: RequestH
   // A request without a path (`OPTIONS *`, CONNECT) has no prefix.
   if (route.rewrite === undefined || head.form === TargetForm.asterisk || head.form === TargetForm.authority) return undefined;
   return rewrite(bytes, exchange, head, route.rewrite, path);
+}
+
+function methodText(bytes: Buffer, head: RequestHead): string {
+  switch (head.method) {
+    case Method.get:
+      return "GET";
+    case Method.head:
+      return "HEAD";
+    case Method.post:
+      return "POST";
+    default:
+      return bytes.toString("latin1", head.methodStart, head.methodEnd);
+  }
 }
 
 /** As received, without the query; a request without a path is matched as `/`. */
@@ -182,7 +197,7 @@ function fillVariables(bytes: Buffer, exchange: Exchange, head: RequestHead, nee
   if (needs & VariableBit.clientPort) variables.clientPort = wire.remotePort;
   if (needs & VariableBit.host) variables.host = bytes.toString("latin1", head.hostStart, head.hostEnd);
   if (needs & VariableBit.scheme) variables.scheme = facts.scheme;
-  if (needs & VariableBit.method) variables.method = bytes.toString("latin1", head.methodStart, head.methodEnd);
+  if (needs & VariableBit.method) variables.method = methodText(bytes, head);
   if (needs & VariableBit.path) variables.path = pathText(bytes, head) + bytes.toString("latin1", head.queryStart, head.pathEnd);
   if (needs & VariableBit.query) variables.query = queryText(bytes, head);
   if (needs & VariableBit.listenerAddress) variables.listenerAddress = wire.localAddress;

@@ -2,7 +2,7 @@
 // to forward, the lines about the client, the operator's rules, our framing. On the request's way, once per exchange.
 // Nothing of the client's framing goes through (RFC 9112 section 6): Content-Length is validated, chunks are ours.
 
-import { type Head, HeaderId, LINE, LineField, type RequestHead, TargetForm } from "../wire/http1/head.ts";
+import { type Head, HeaderId, LINE, LineField, Method, type RequestHead, TargetForm } from "../wire/http1/head.ts";
 import { type HeadWriter, markReplaced, writeRules } from "./head-writer.ts";
 import type { RequestFacts } from "./request-facts.ts";
 import type { CompiledHeaderRules } from "./template.ts";
@@ -19,7 +19,7 @@ export function writeRequestHead(
   if (rules !== undefined) markReplaced(rules, writer.bytes, head, dropped);
   writeRequestLine(writer, head, facts.path);
   writer.keptLines(head, dropped);
-  if (head.hostLine < 0 || (head.form === TargetForm.absolute && dropped[head.hostLine] === 1)) {
+  if (head.hostLine < 0 || (namesHost(head) && dropped[head.hostLine] === 1)) {
     if (rules === undefined || !setsHost(rules)) writeHost(writer, head, facts.fallbackHost);
   }
   if (head.chunked) writer.text("Transfer-Encoding: chunked\r\n");
@@ -39,10 +39,17 @@ function writeRequestLine(writer: HeadWriter, head: RequestHead, path: string | 
   if (path !== undefined) writer.text(path);
   else if (head.form !== TargetForm.absolute) writer.range(head.targetStart, head.targetEnd);
   else {
-    if (head.pathStart === head.pathEnd || head.queryStart === head.pathStart) writer.text("/");
+    // RFC 9112 section 3.2.4: to the server itself, OPTIONS with no path at all is `OPTIONS *`.
+    if (head.pathStart === head.pathEnd && head.method === Method.options) writer.text("*");
+    else if (head.queryStart === head.pathStart) writer.text("/");
     writer.range(head.pathStart, head.pathEnd);
   }
   writer.text(" HTTP/1.1\r\n");
+}
+
+/** The request-target has an authority, which counts instead of Host (RFC 9112 sections 3.2.2 and 3.2.3). */
+function namesHost(head: RequestHead): boolean {
+  return head.form === TargetForm.absolute || head.form === TargetForm.authority;
 }
 
 /** Marks what is not forwarded: hop-by-hop lines, and those about the client that we set ourselves. */
@@ -54,8 +61,7 @@ function markDropped(head: RequestHead, dropped: Uint8Array, facts: RequestFacts
     let drop = lines[at + LineField.hopByHop]!;
     switch (lines[at + LineField.id]) {
       case HeaderId.host:
-        // RFC 9112 section 3.2.2: the authority of the target replaces Host.
-        if (head.form === TargetForm.absolute) drop = 1;
+        if (namesHost(head)) drop = 1;
         break;
       case HeaderId.upgrade:
         if (upgrade) drop = 0;

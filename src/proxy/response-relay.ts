@@ -3,7 +3,7 @@
 // then happens to client and target is decided there.
 
 import { BodyMode, BodyReader } from "../wire/http1/body.ts";
-import { type ResponseHead, Method } from "../wire/http1/head.ts";
+import { Method, type ResponseHead } from "../wire/http1/head.ts";
 import type { Frame } from "./chunk-frame.ts";
 import { frameChunk, writeTrailers } from "./chunk-frame.ts";
 import type { Context } from "./context.ts";
@@ -129,12 +129,13 @@ export class ResponseRelay {
     const { exchange } = this;
     const { status } = head;
     if (status === 101) {
-      if (exchange.upgrading) this.switchProtocols(head, start, end);
+      if (exchange.upgrading && exchange.requestComplete) this.switchProtocols(head, start, end);
       else exchange.targetFailed(ExchangeFaults.unexpectedUpgrade);
       return;
     }
     if (exchange.method === Method.connect && status < 300) {
-      this.switchProtocols(head, start, end);
+      if (exchange.requestComplete) this.switchProtocols(head, start, end);
+      else exchange.targetFailed(ExchangeFaults.unexpectedUpgrade);
       return;
     }
     if (exchange.retriesStatus(status)) return;

@@ -3,6 +3,7 @@
 
 import { Server } from "node:net";
 import { assert } from "../core/assert.ts";
+import { createEventClock } from "../core/event-clock.ts";
 import { seededRandom } from "../core/random.ts";
 import { DataPlane } from "../proxy/data-plane.ts";
 import { ARENA_BYTES, READ } from "../proxy/layout.ts";
@@ -20,11 +21,12 @@ function say(message: FromWorker): void {
   if (process.connected) process.send?.(message);
 }
 
-const clock = (): number => performance.now();
+const eventClock = createEventClock(() => performance.now());
+const clock = eventClock.now;
 const log = createWorkerLog(say, clock);
 const accessLog = createWorkerAccessLog(log);
 const arena = createArena(ARENA_BYTES);
-const engine = createNetEngine(arena, READ);
+const engine = createNetEngine(arena, READ, eventClock);
 const listening = createListening(engine);
 const dataPlane = new DataPlane({
   arena,
@@ -42,6 +44,7 @@ const dataPlane = new DataPlane({
 });
 
 function take(message: ToWorker, handle: unknown): void {
+  eventClock.begin();
   switch (message.type) {
     case "snapshot": {
       const { snapshot } = message;

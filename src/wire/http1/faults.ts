@@ -55,6 +55,7 @@ export const Fault = {
     "more than one Content-Length; equal ones are refused too",
   ),
   framingBoth: fault("http1.framing.both", 400, "Content-Length and Transfer-Encoding in one head"),
+  framingConnect: fault("http1.framing.connect", 400, "CONNECT with a body: what follows its head belongs to the tunnel"),
   transferEncodingUnsupported: fault(
     "http1.transferEncoding.unsupported",
     501,
@@ -92,6 +93,7 @@ export const Fault = {
   ),
   trailerValueInvalid: fault("http1.trailer.value.invalid", 400, "a trailer value has a control byte"),
   trailerFolded: fault("http1.trailer.folded", 400, "a trailer line begins with white space"),
+  trailerFraming: fault("http1.trailer.framing", 400, "Content-Length or Transfer-Encoding as a trailer"),
   trailerTooLarge: fault("http1.trailer.tooLarge", 431, "the trailers have more bytes than the limit"),
   bodyTruncated: fault("http1.body.truncated", 400, "the connection ended inside the body"),
 } as const;

@@ -75,8 +75,7 @@ for (const [key, name] of Object.entries(NAMES)) {
 /** HeaderId of the name at start..end whose hash is given; `HeaderId.other` for a name that is not known. */
 export function headerIdOf(hash: number, bytes: Uint8Array, start: number, end: number): HeaderId {
   const id = slots[hash & SLOT_MASK]!;
-  // Most names end here.
-  if (id === 0) return 0;
-  if (!nameIs(bytes, start, end, knownNames[id]!)) return 0;
+  // Most names end here: an empty slot.
+  if (id === 0 || !nameIs(bytes, start, end, knownNames[id]!)) return 0;
   return id as HeaderId;
 }

@@ -191,6 +191,10 @@ function endOfTarget(bytes: Uint8Array, at: number, end: number): number {
 
 /** `HTTP/1.0` or `HTTP/1.1` and CRLF. Returns the offset after it, 0 when bytes are missing, or a fault. */
 function parseVersion(bytes: Uint8Array, start: number, end: number, head: RequestHead): number {
+  if (end - start >= 10 && isHttp11(bytes, start)) {
+    head.version = 11;
+    return start + 10;
+  }
   for (let i = 0; i < 5; i++) {
     if (start + i >= end) return 0;
     if (bytes[start + i] !== "HTTP/".charCodeAt(i)) return versionFault(bytes, start + i);
@@ -208,6 +212,22 @@ function parseVersion(bytes: Uint8Array, start: number, end: number, head: Reque
   if (bytes[lineEnd] !== CR) return versionFault(bytes, lineEnd);
   if (lineEnd + 1 >= end) return 0;
   return bytes[lineEnd + 1] === LF ? lineEnd + 2 : Fault.lineBareCr;
+}
+
+/** `HTTP/1.1` CRLF, which nearly every request has. Spelled out: as a loop it is a fifth of a small request's cost. */
+function isHttp11(bytes: Uint8Array, at: number): boolean {
+  return (
+    bytes[at] === 0x48 &&
+    bytes[at + 1] === 0x54 &&
+    bytes[at + 2] === 0x54 &&
+    bytes[at + 3] === 0x50 &&
+    bytes[at + 4] === SLASH &&
+    bytes[at + 5] === 0x31 &&
+    bytes[at + 6] === DOT &&
+    bytes[at + 7] === 0x31 &&
+    bytes[at + 8] === CR &&
+    bytes[at + 9] === LF
+  );
 }
 
 function versionFault(bytes: Uint8Array, at: number): number {

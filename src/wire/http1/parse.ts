@@ -68,7 +68,14 @@ function parseRequest(arena: Arena, start: number, end: number, lineCountMax: nu
   head.linesStart = linesStart;
   const result = parseLines(arena, linesStart, end, lineCountMax, head, head);
   if (result <= 0) return result;
+  return judgeRequest(head);
+}
+
+/** What can be said only when all lines are read. */
+function judgeRequest(head: RequestHead): number {
   if (head.hostLine === -1 && head.version === 11) return Fault.hostMissing;
+  // RFC 9110 section 9.3.6: a CONNECT has no content. Who reads a body here and who reads a tunnel would disagree.
+  if (head.method === Method.connect && (head.chunked || head.contentLength > 0)) return Fault.framingConnect;
   return Parsed.complete;
 }
 

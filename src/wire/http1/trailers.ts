@@ -1,7 +1,8 @@
 // The trailer section of a chunked body (RFC 9112 section 7.1.2): judged line by line as strictly as header lines, and
 // what may go on is kept as bytes of ours. On the request's way, but rare: made only for a message that has trailers, so
 // it may copy. A field that frames, routes, authorizes or describes the content may not be a trailer (RFC 9110
-// section 6.5.1): a recipient that merged it would read another message than we did. Such a field is dropped.
+// section 6.5.1): a recipient that merged it would read another message than we did. Such a field is dropped; one that
+// would frame the message that it ends is refused, as no honest sender makes it.
 
 import { Byte, TOKEN_LOWER, VALUE } from "./bytes.ts";
 import { Fault } from "./faults.ts";
@@ -10,7 +11,8 @@ const { COLON, CR, HTAB, LF, SP } = Byte;
 const tokenLower = TOKEN_LOWER;
 const valueByte = VALUE;
 
-const FORBIDDEN: ReadonlySet<string> = new Set([
+const REFUSED: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
+const DROPPED: ReadonlySet<string> = new Set([
   // Framing and connection.
   ...[
     "transfer-encoding",
@@ -75,10 +77,12 @@ export class TrailerReader {
     this.#lineStart = this.#sectionEnd;
     const fault = judgeTrailer(line);
     if (fault !== 0) return fault;
-    this.lineComplete = true;
     const colon = line.indexOf(COLON);
     const name = line.toString("latin1", 0, colon);
-    if (FORBIDDEN.has(name.toLowerCase())) return 0;
+    const lower = name.toLowerCase();
+    if (REFUSED.has(lower)) return Fault.trailerFraming;
+    this.lineComplete = true;
+    if (DROPPED.has(lower)) return 0;
     let valueStart = colon + 1;
     let valueEnd = line.length - 2;
     while (valueStart < valueEnd && isBlank(line[valueStart]!)) valueStart++;

@@ -1,0 +1,280 @@
+// Changes and ends of a running balancer under load: what they must not cost anybody. Load is of three kinds: a raw
+// connection that lives through everything, kept connections with one request after the other, and new connections.
+
+import assert from "node:assert/strict";
+import { readFileSync, renameSync } from "node:fs";
+import { Agent, request } from "node:http";
+import { join } from "node:path";
+import { performance } from "node:perf_hooks";
+import { before, test } from "node:test";
+import {
+  type Balancer,
+  type ConfigFile,
+  decodeLines,
+  type Echo,
+  fileScope,
+  listener,
+  pool,
+  startBalancer,
+  startEchoes,
+} from "./http-kit.ts";
+import { ask, atEnd, freePort, rawClient, type Scope, temporaryDirectory, until } from "./kit.ts";
+
+const suite = fileScope();
+let echoes: Echo[] = [];
+
+before(async () => {
+  echoes = await startEchoes(suite, ["a", "b"]);
+});
+
+const app = () => pool(echoes.map(({ port }) => port));
+
+type Load = {
+  served: number;
+  /** Connections that the kept clients have opened. */
+  connects: number;
+  readonly failures: string[];
+  stop(): Promise<void>;
+};
+
+/** `kept` clients with one connection each and `fresh` ones with a new connection a request. */
+function startLoad(scope: Scope, port: number, clients: { readonly kept: number; readonly fresh: number }): Load {
+  let stopped = false;
+  const load: Load = { served: 0, connects: 0, failures: [], stop };
+  const agents: Agent[] = [];
+  const run = async (agent: Agent | false) => {
+    while (!stopped) {
+      try {
+        const status = await askThrough(agent, port, load);
+        if (status === 200) load.served++;
+        else load.failures.push(`status ${status}`);
+      } catch (error) {
+        load.failures.push(String((error as NodeJS.ErrnoException).code ?? error));
+        // Who is refused once will be refused for ever: the balancer has ended.
+        if (load.failures.at(-1) === "ECONNREFUSED") return;
+      }
+    }
+  };
+  const runs = [
+    ...Array.from({ length: clients.kept }, () => {
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      agents.push(agent);
+      return run(agent);
+    }),
+    ...Array.from({ length: clients.fresh }, () => run(false)),
+  ];
+  async function stop(): Promise<void> {
+    stopped = true;
+    await Promise.all(runs);
+    for (const agent of agents) agent.destroy();
+  }
+  atEnd(scope, stop);
+  return load;
+}
+
+function askThrough(agent: Agent | false, port: number, load: Load): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const outgoing = request({ host: "127.0.0.1", port, path: "/ping", agent }, (response) => {
+      response.resume().on("error", reject);
+      response.on("end", () => resolve(response.statusCode ?? 0));
+    });
+    outgoing.on("socket", (socket) => {
+      if (agent !== false && socket.connecting) load.connects++;
+    });
+    outgoing.on("error", reject).end();
+  });
+}
+
+async function readStatus(balancer: Balancer, name: string): Promise<number> {
+  const found = (await balancer.status()).listeners.find((one) => one.name === name);
+  return found?.counters["exchanges"] ?? 0;
+}
+
+test("20 reloads under load fail no request and close no connection, and each one is seen at once", async (t) => {
+  const port = await freePort();
+  const config = (word: string): ConfigFile => ({
+    workers: 2,
+    listeners: { web: listener(port, [{ path: { exact: "/word" }, respond: { body: word } }, { pool: "app" }]) },
+    pools: { app: app() },
+  });
+  const balancer = await startBalancer(t, config("word 0."));
+  const long = await rawClient(t, port);
+  const load = startLoad(t, port, { kept: 4, fresh: 2 });
+  await until("load", () => load.served > 50);
+  for (let round = 1; round <= 20; round++) {
+    balancer.write(config(`word ${round}.`));
+    if (round % 2 === 0) {
+      const ran = await balancer.reload();
+      assert.equal(ran.code, 0, ran.stderr);
+      assert.equal(ran.stdout, `generation ${round + 1} is in service\n`);
+    } else {
+      balancer.program.signal("SIGHUP");
+      const line = await balancer.logged("configuration taken up", round);
+      assert.deepEqual([line["generation"], line["settled"]], [round + 1, true]);
+    }
+    // The very connection that was there before sees the new routes, and a new one does.
+    long.write("GET /word HTTP/1.1\r\nHost: h\r\n\r\n");
+    await long.receives(`word ${round}.`);
+    assert.equal((await ask({ port, path: "/word" })).body, `word ${round}.`);
+  }
+  const { served } = load;
+  await until("load after it", () => load.served > served + 50);
+  await load.stop();
+  assert.deepEqual(load.failures, []);
+  assert.equal(load.connects, 4, "each kept client has its first connection still");
+  assert.equal(long.state(), "open");
+  const { workers } = await balancer.status();
+  assert.ok(workers.every(({ restarts }) => restarts === 0));
+  t.diagnostic(`${load.served} requests over 20 reloads`);
+});
+
+test("a reload adds and removes listeners, and who is being served by a removed one is served to the end", async (t) => {
+  const [first, second] = [await freePort(), await freePort()];
+  const one = { web: listener(first, [{ pool: "app" }]) };
+  const two = { ...one, api: listener(second, [{ pool: "app" }]) };
+  const balancer = await startBalancer(t, { listeners: one, pools: { app: app() } });
+  await assert.rejects(ask({ port: second }), { code: "ECONNREFUSED" });
+  balancer.write({ listeners: two, pools: { app: app() } });
+  assert.equal((await balancer.reload()).code, 0);
+  assert.equal((await ask({ port: second })).status, 200);
+  const slow = ask({ port: second, path: "/delay/1500" });
+  const kept = await rawClient(t, second);
+  kept.write("GET /ping HTTP/1.1\r\nHost: h\r\n\r\n");
+  await kept.receives("}\n");
+  await until("the slow exchange", async () =>
+    (await balancer.status()).pools[0]?.targets.some(({ active }) => active === 1),
+  );
+  balancer.write({ listeners: one, pools: { app: app() } });
+  assert.equal((await balancer.reload()).code, 0);
+  await assert.rejects(ask({ port: second }), { code: "ECONNREFUSED" });
+  assert.equal((await ask({ port: first })).status, 200);
+  assert.equal((await slow).status, 200);
+  // Nobody serves it any more: an idle connection of it is closed.
+  await kept.closed();
+  assert.equal(kept.state(), "end");
+});
+
+test("a bad configuration is refused whole with every problem, and the old one goes on", async (t) => {
+  const [port, other] = [await freePort(), await freePort()];
+  const balancer = await startBalancer(t, {
+    listeners: { web: listener(port, [{ pool: "app" }]) },
+    pools: { app: app() },
+  });
+  const load = startLoad(t, port, { kept: 2, fresh: 1 });
+  balancer.write({
+    listeners: {
+      web: listener(other, [{ pool: "ap" }], { bodyLimit: "1 potato" }),
+      more: { bind: "nowhere", routes: [] },
+    },
+    pools: { app: { ...app(), balanse: "random" } },
+  });
+  const ran = await balancer.reload();
+  assert.equal(ran.code, 1);
+  for (const part of [/evenkeel\.json:1:\d+: /, /potato/, /nowhere/, /did you mean `balance`/, /did you mean `app`/]) {
+    assert.match(ran.stderr, part);
+  }
+  balancer.program.signal("SIGHUP");
+  await until("its refusal", () => balancer.lines().filter((line) => line["message"] === "reload refused").length >= 8);
+  const { served } = load;
+  await until("load after it", () => load.served > served + 50);
+  await load.stop();
+  assert.deepEqual(load.failures, []);
+  assert.equal((await balancer.status()).generation, 1);
+  await assert.rejects(ask({ port: other }), { code: "ECONNREFUSED" });
+});
+
+test("a target that a reload takes away keeps the exchanges that it has", async (t) => {
+  const port = await freePort();
+  const config = (ports: readonly number[]) => ({
+    listeners: { web: listener(port, [{ pool: "app" }]) },
+    pools: { app: pool(ports) },
+  });
+  const [a, b] = echoes.map((echo) => echo.port);
+  const balancer = await startBalancer(t, config([a ?? 0]));
+  const slow = ask({ port, path: "/delay/1000" });
+  await until("the slow exchange", async () => (await balancer.status()).pools[0]?.targets[0]?.active === 1);
+  balancer.write(config([b ?? 0]));
+  assert.equal((await balancer.reload()).code, 0);
+  assert.equal((await ask({ port })).body, "b\n");
+  assert.equal((await slow).body, "a\n");
+});
+
+test("an access log moved away and reopened with SIGUSR1 under load loses no line", async (t) => {
+  const directory = temporaryDirectory(t);
+  const port = await freePort();
+  const path = join(directory, "access.log");
+  const balancer = await startBalancer(
+    t,
+    {
+      workers: 2,
+      accessLog: { path, flush: "50ms" },
+      listeners: { web: listener(port, [{ pool: "app" }]) },
+      pools: { app: app() },
+    },
+    directory,
+  );
+  const load = startLoad(t, port, { kept: 4, fresh: 1 });
+  const files = [path];
+  for (let round = 1; round <= 5; round++) {
+    const { served } = load;
+    await until("load", () => load.served > served + 100);
+    const moved = `${path}.${round}`;
+    renameSync(path, moved);
+    files.push(moved);
+    balancer.program.signal("SIGUSR1");
+    await until("the new file", () => readFileSync(path, "utf8").length > 0, { onTimeout: balancer.program.stderr });
+  }
+  await load.stop();
+  assert.deepEqual(load.failures, []);
+  const lines = () => files.flatMap((file) => decodeLines(readFileSync(file, "utf8")));
+  await until("every line", () => lines().length >= load.served);
+  balancer.program.signal("SIGTERM");
+  assert.deepEqual(await balancer.program.exited(), { code: 0, signal: null });
+  assert.equal(lines().length, load.served);
+  for (const file of files) assert.match(readFileSync(file, "utf8"), /}\n$/, "whole lines only");
+  t.diagnostic(`${load.served} requests, ${files.length} files`);
+});
+
+test("SIGTERM under load finishes every request under way and ends with 0", async (t) => {
+  const port = await freePort();
+  const balancer = await startBalancer(t, {
+    workers: 2,
+    drainTimeout: "10s",
+    listeners: { web: listener(port, [{ pool: "app" }]) },
+    pools: { app: app() },
+  });
+  const load = startLoad(t, port, { kept: 8, fresh: 0 });
+  await until("load", async () => (await readStatus(balancer, "web")) > 200);
+  const slow = Array.from({ length: 6 }, () => ask({ port, path: "/delay/1500" }));
+  await until("the slow ones", async () => {
+    const targets = (await balancer.status()).pools[0]?.targets ?? [];
+    return targets.reduce((sum, { active }) => sum + active, 0) >= 6;
+  });
+  const startedAt = performance.now();
+  balancer.program.signal("SIGTERM");
+  for (const answer of await Promise.all(slow)) assert.equal(answer.status, 200);
+  assert.deepEqual(await balancer.program.exited(), { code: 0, signal: null });
+  assert.ok(performance.now() - startedAt < 10_000, "without waiting for the deadline");
+  await load.stop();
+  // Each kept client is told with its last response; then it finds nobody who listens.
+  assert.deepEqual(load.failures, Array(8).fill("ECONNREFUSED"));
+});
+
+test("the drain's deadline cuts what hangs, and the end is still orderly", async (t) => {
+  const port = await freePort();
+  const balancer = await startBalancer(t, {
+    drainTimeout: "700ms",
+    listeners: { web: listener(port, [{ pool: "app" }]) },
+    pools: { app: app() },
+  });
+  const hanging = assert.rejects(ask({ port, path: "/delay/60000" }), { code: "ECONNRESET" });
+  await until("the hanging one", async () =>
+    (await balancer.status()).pools[0]?.targets.some(({ active }) => active === 1),
+  );
+  const startedAt = performance.now();
+  balancer.program.signal("SIGTERM");
+  assert.deepEqual(await balancer.program.exited(), { code: 0, signal: null });
+  const tookMs = performance.now() - startedAt;
+  assert.ok(tookMs >= 700 && tookMs < 5_000, `${tookMs} ms`);
+  await hanging;
+});
