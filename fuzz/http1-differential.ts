@@ -16,7 +16,9 @@ export type Verdict = {
 const knownMethods: ReadonlySet<string> = new Set(METHODS);
 
 function show(message: Message | undefined): string {
-  return message === undefined ? "nothing" : JSON.stringify([message.start, message.headers, message.body, message.complete]);
+  return message === undefined
+    ? "nothing"
+    : JSON.stringify([message.start, message.headers, message.body, message.complete]);
 }
 
 function methodOf(message: Message): string {
@@ -106,10 +108,19 @@ function pairs(rawTrailers: readonly string[]): string {
   return out;
 }
 
-function compareCut(side: Side, input: Buffer, cuts: readonly number[], method: string, whole: Reading): string | undefined {
+function compareCut(
+  side: Side,
+  input: Buffer,
+  cuts: readonly number[],
+  method: string,
+  whole: Reading,
+): string | undefined {
   // The wire of a body that arrives in pieces is chunked otherwise; all else must be the same.
   const plain = (reading: Reading) =>
-    JSON.stringify([reading.messages.map((one) => [one.start, one.headers, one.body, one.complete, one.trailers]), reading.ending]);
+    JSON.stringify([
+      reading.messages.map((one) => [one.start, one.headers, one.body, one.complete, one.trailers]),
+      reading.ending,
+    ]);
   const cut = readStream(side, input, cuts, method);
   return plain(cut) === plain(whole) ? undefined : `cut at ${cuts.join(", ")}: ${plain(cut)}, whole: ${plain(whole)}`;
 }
@@ -133,3 +144,6 @@ export async function judgeResponses(input: Buffer, cuts: readonly number[], met
   const same = again !== undefined && again.start === final.start && again.body === final.body && again.complete;
   return { difference: same ? undefined : `as forwarded: ${forwarded} became ${show(again)}`, agreed: 1 };
 }
+
+/** The requests whose responses are judged: with a body, and without one whatever the head says. */
+export const RESPONSE_METHODS: readonly string[] = ["GET", "HEAD", "POST"];

@@ -15,31 +15,177 @@ function pick<T>(random: Random, from: readonly T[]): T {
   return picked;
 }
 
-const METHODS = ["GET", "GET", "POST", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH", "TRACE", "CONNECT", "M-SEARCH", "QUERY"];
-const TARGETS = [
-  ...["/", "/", "/a/b", "/a?b=c&d=%20", "//x/../y", "*", "/?", "/a;b=c", '/"|[]{}^`', "/?\\", "/%zz", "/a#b", "a", "/\x80"],
-  ...["http://a/", "http://a", "HTTP://a:80/x?y", "https://[::1]:8/x", "http://a@b/", "http://a?b", "a:80", "[::1]:80", "a.b:443"],
+const METHODS = [
+  "GET",
+  "GET",
+  "POST",
+  "POST",
+  "PUT",
+  "HEAD",
+  "OPTIONS",
+  "DELETE",
+  "PATCH",
+  "TRACE",
+  "CONNECT",
+  "M-SEARCH",
+  "QUERY",
 ];
-const VERSIONS = [...Array.from({ length: 12 }, () => "HTTP/1.1"), "HTTP/1.0", "HTTP/1.0", "HTTP/1.2", "HTTP/2.0", "HTTP/0.9"];
-const HOSTS = ["a", "a", "example.com:8080", "", "[::1]", "[::ffff:1.2.3.4]:80", "a:", "10.0.0.1", "a,b", "a b", "a/b", "a@b"];
+const TARGETS = [
+  ...[
+    "/",
+    "/",
+    "/a/b",
+    "/a?b=c&d=%20",
+    "//x/../y",
+    "*",
+    "/?",
+    "/a;b=c",
+    '/"|[]{}^`',
+    "/?\\",
+    "/%zz",
+    "/a#b",
+    "a",
+    "/\x80",
+  ],
+  ...[
+    "http://a/",
+    "http://a",
+    "HTTP://a:80/x?y",
+    "https://[::1]:8/x",
+    "http://a@b/",
+    "http://a?b",
+    "a:80",
+    "[::1]:80",
+    "a.b:443",
+  ],
+];
+const VERSIONS = [
+  ...Array.from({ length: 12 }, () => "HTTP/1.1"),
+  "HTTP/1.0",
+  "HTTP/1.0",
+  "HTTP/1.2",
+  "HTTP/2.0",
+  "HTTP/0.9",
+];
+const HOSTS = [
+  "a",
+  "a",
+  "example.com:8080",
+  "",
+  "[::1]",
+  "[::ffff:1.2.3.4]:80",
+  "a:",
+  "10.0.0.1",
+  "a,b",
+  "a b",
+  "a/b",
+  "a@b",
+];
 const LINES = [
-  ...["X: y", "X:y", "X:", "X: \t y \t ", "x-\x7c~!: a\x80\xff\tb", "Accept: */*", "X_Y: z", "Cookie: a=b; c=d", "X: a:b"],
-  ...["Connection: close", "Connection: keep-alive", "Connection: x, y", "Connection: upgrade", "Connection: , close ,", "X: y"],
-  ...["Connection: keep-alive, Upgrade", "Upgrade: websocket", "Keep-Alive: 5", "TE: trailers", "Expect: 100-continue", "Trailer: X"],
+  ...[
+    "X: y",
+    "X:y",
+    "X:",
+    "X: \t y \t ",
+    "x-\x7c~!: a\x80\xff\tb",
+    "Accept: */*",
+    "X_Y: z",
+    "Cookie: a=b; c=d",
+    "X: a:b",
+  ],
+  ...[
+    "Connection: close",
+    "Connection: keep-alive",
+    "Connection: x, y",
+    "Connection: upgrade",
+    "Connection: , close ,",
+    "X: y",
+  ],
+  ...[
+    "Connection: keep-alive, Upgrade",
+    "Upgrade: websocket",
+    "Keep-Alive: 5",
+    "TE: trailers",
+    "Expect: 100-continue",
+    "Trailer: X",
+  ],
   ...["Proxy-Connection: close", "Connection: close-x", "Connection: Transfer-Encoding", "Connection: content-length"],
-  ...["Transfer-Encoding: chunked", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: identity", "Transfer-Encoding : chunked"],
-  ...["Content-Length: 3", "Content-Length: 03", "Content-Length: 3, 3", "Content-Length: +3", "Content-Length:", "Content-Length: 0", "Content-Length:\t3", "Content-Length: 3\t ", "Content-Length: 3  "],
+  ...[
+    "Transfer-Encoding: chunked",
+    "Transfer-Encoding: gzip, chunked",
+    "Transfer-Encoding: identity",
+    "Transfer-Encoding : chunked",
+  ],
+  ...[
+    "Content-Length: 3",
+    "Content-Length: 03",
+    "Content-Length: 3, 3",
+    "Content-Length: +3",
+    "Content-Length:",
+    "Content-Length: 0",
+    "Content-Length:\t3",
+    "Content-Length: 3\t ",
+    "Content-Length: 3  ",
+  ],
   ...["Connection: close\t", "Connection:\tclose", "Connection: close\t, x", "Host: a\t", "Expect:\t100-continue\t"],
   ...["X: a\r\n b", " X: y", "X : y", "Host: b", "Upgrade:", "Upgrade: h2c", "HTTP2-Settings: AAA"],
 ];
 const TOKENS = [
-  ...["\r", "\n", "\r\n", "\0", "\t", " ", ":", ",", ";", "=", '"', "\x0b", "\x0c", "\x7f", "\x80", "\xff", "\r\n ", "\r\n\r\n", "\n\n"],
-  ...["Transfer-Encoding: chunked\r\n", "Content-Length: 3\r\n", "0\r\n\r\n", "1\r\na\r\n", "5\r\n", "chunked", "Host: b\r\n", "0x", "-", "+"],
-  ...["GET / HTTP/1.1\r\nHost: c\r\n\r\n", "HTTP/1.1", "HTTP/1.0", " HTTP/1.1\r\n", "ffffffff", "Connection: close\r\n", "Upgrade: x\r\n"],
+  ...[
+    "\r",
+    "\n",
+    "\r\n",
+    "\0",
+    "\t",
+    " ",
+    ":",
+    ",",
+    ";",
+    "=",
+    '"',
+    "\x0b",
+    "\x0c",
+    "\x7f",
+    "\x80",
+    "\xff",
+    "\r\n ",
+    "\r\n\r\n",
+    "\n\n",
+  ],
+  ...[
+    "Transfer-Encoding: chunked\r\n",
+    "Content-Length: 3\r\n",
+    "0\r\n\r\n",
+    "1\r\na\r\n",
+    "5\r\n",
+    "chunked",
+    "Host: b\r\n",
+    "0x",
+    "-",
+    "+",
+  ],
+  ...[
+    "GET / HTTP/1.1\r\nHost: c\r\n\r\n",
+    "HTTP/1.1",
+    "HTTP/1.0",
+    " HTTP/1.1\r\n",
+    "ffffffff",
+    "Connection: close\r\n",
+    "Upgrade: x\r\n",
+  ],
 ];
 const SIZES = ["", "0", "00000", "0"];
 const EXTENSIONS = ["", "", "", "", ";a", ";a=b", ';a="b c\\""', ";a;b=c", " ;a", "; a", ";", ";a=", " "];
-const TRAILERS = ["X: y", "Content-Length: 5", "X: \t", "Host: z", "A-b:c", "Transfer-Encoding: chunked", "bad", "X : y"];
+const TRAILERS = [
+  "X: y",
+  "Content-Length: 5",
+  "X: \t",
+  "Host: z",
+  "A-b:c",
+  "Transfer-Encoding: chunked",
+  "bad",
+  "X : y",
+];
 const STATUSES = ["200", "200", "200", "404", "204", "304", "100", "103", "500", "101", "599", "600", "99"];
 const REASONS = [" OK", " OK", "", " ", " Not Found", " \x80\t"];
 
@@ -66,10 +212,20 @@ function linesAndBody(random: Random, lines: string[]): string {
   const kind = random();
   if (kind < 0.3) {
     body = chunked(random);
-    lines.push(pick(random, ["Transfer-Encoding: chunked", "transfer-encoding:Chunked", "Transfer-Encoding: \tchunked "]));
+    lines.push(
+      pick(random, [
+        "Transfer-Encoding: chunked",
+        "transfer-encoding:Chunked",
+        "Transfer-Encoding:  chunked ",
+        "Transfer-Encoding: chunked",
+        "Transfer-Encoding: \tchunked",
+      ]),
+    );
   } else if (kind < 0.6) {
     body = payload(random, below(random, 30));
-    lines.push(`Content-Length:${pick(random, ["", " ", "\t", "  "])}${"0".repeat(below(random, 3))}${body.length}${pick(random, ["", "", " ", "\t"])}`);
+    lines.push(
+      `Content-Length:${pick(random, ["", " ", "\t", "  "])}${"0".repeat(below(random, 3))}${body.length}${pick(random, ["", "", " ", "\t"])}`,
+    );
   }
   for (let i = lines.length - 1; i > 0; i--) {
     const other = below(random, i + 1);
@@ -107,7 +263,9 @@ function mutate(random: Random, input: string): string {
     case 5:
       return input.slice(0, at) + pick(random, TOKENS) + input.slice(to);
     default:
-      return random() < 0.3 ? input.slice(0, at) : input.slice(0, at) + input.slice(at, to).toUpperCase() + input.slice(to);
+      return random() < 0.3
+        ? input.slice(0, at)
+        : input.slice(0, at) + input.slice(at, to).toUpperCase() + input.slice(to);
   }
 }
 

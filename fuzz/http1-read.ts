@@ -55,7 +55,8 @@ function forwardedHead(start: string, head: Head, mode: BodyMode): string {
   // For a client of HTTP/1.0 that named none.
   if (head === asRequest && asRequest.hostLine === -1) out += "Host: target\r\n";
   for (let i = 0; i < headers.length; i += 2) out += `${headers[i]}: ${headers[i + 1]}\r\n`;
-  if (mode === BodyMode.length || (mode === BodyMode.none && head.contentLength >= 0)) out += `Content-Length: ${head.contentLength}\r\n`;
+  if (mode === BodyMode.length || (mode === BodyMode.none && head.contentLength >= 0))
+    out += `Content-Length: ${head.contentLength}\r\n`;
   if (mode === BodyMode.chunked || mode === BodyMode.untilClose) out += "Transfer-Encoding: chunked\r\n";
   return `${out}\r\n`;
 }

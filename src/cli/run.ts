@@ -94,6 +94,10 @@ function refuse(options: RunOptions, reasons: readonly string[]): ExitCode {
 async function serve(supervisor: Supervisor, admin: AdminServer, options: RunOptions): Promise<ExitCode> {
   const { log, pidFile } = options;
   takeSignals(supervisor, log);
+  // Started with --disable-sigusr1 (see ./evenkeel), Node keeps SIGUSR1 blocked even for a process that listens to it.
+  const { unblockSignal } = await import("../io/libc.ts");
+  const unblocked = unblockSignal("SIGUSR1");
+  if (!unblocked.ok) log.error("SIGUSR1 will not reopen the logs", { error: unblocked.name });
   supervisor.start();
   if (await supervisor.serving()) await announce(supervisor, log, pidFile);
   await supervisor.gone();

@@ -6,10 +6,10 @@ import type { Clock, Milliseconds } from "../core/clock.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Log } from "../core/log.ts";
 import { startListening } from "../io/listening-socket.ts";
+import { claimLogPath } from "../io/log-path.ts";
 import type { Config } from "../model/config.ts";
-import type { Snapshot } from "../state/snapshot.ts";
+import { type Snapshot, toSnapshot } from "../state/snapshot.ts";
 import type { FromWorker, WorkerStatus } from "../state/worker-protocol.ts";
-import { cutSnapshot } from "./cut-snapshot.ts";
 import { refuseChange } from "./judge-change.ts";
 import { type BoundAddress, closeDropped, desiredListeners, planSockets, type SocketPlan } from "./listener-sockets.ts";
 import type { LoadedConfig } from "./load-config.ts";
@@ -73,15 +73,15 @@ export class Supervisor {
     this.#log = options.log;
     this.#startedAt = options.clock();
     this.#config = options.config;
-    this.#snapshot = cutSnapshot(options.config, 1);
+    this.#snapshot = toSnapshot(options.config, 1);
   }
 
-  /** Opens the sockets, so that clients wait from here on; returns all failures when one could not be opened. */
+  /** Opens the sockets, so that clients wait from here on; returns all failures, the access log's among them. */
   open(): readonly Failure[] {
+    const log = claimLog(this.#config);
     const planned = planSockets([], this.#config.listeners, this.#config.workers);
-    if (!planned.ok) return planned.failures;
-    this.#bounds = planned.plan.next;
-    return [];
+    if (planned.ok) this.#bounds = planned.plan.next;
+    return [...log, ...(planned.ok ? [] : planned.failures)];
   }
 
   /** Starts the workers on the open sockets. */
@@ -181,6 +181,8 @@ export class Supervisor {
     if (this.#state.draining) return { ok: false, problems: ["the program is draining and takes no change up"] };
     const refusals = refuseChange(this.#config, loaded.config);
     if (refusals.length > 0) return { ok: false, problems: refusals };
+    const log = claimLog(loaded.config);
+    if (log.length > 0) return { ok: false, problems: log.map((failure) => failure.detail) };
     const planned = planSockets(this.#bounds, loaded.config.listeners, loaded.config.workers);
     if (!planned.ok) return { ok: false, problems: planned.failures.map((failure) => failure.detail) };
     return { ok: true, config: loaded.config, plan: planned.plan, warnings: loaded.warnings };
@@ -188,7 +190,7 @@ export class Supervisor {
 
   #takeUp(config: Config, plan: SocketPlan, generation: number): void {
     this.#config = config;
-    this.#snapshot = cutSnapshot(config, generation);
+    this.#snapshot = toSnapshot(config, generation);
     this.#bounds = plan.next;
     this.#dropped.push(...plan.dropped);
     this.#input({ type: "change", generation, listeners: desiredListeners(config.listeners), count: config.workers });
@@ -358,4 +360,11 @@ export class Supervisor {
       if (slot !== from) worker.send({ type: "report", pool, target });
     }
   }
+}
+
+/** Failures, none when the access log can be written or none is wanted. */
+function claimLog({ accessLog }: Config): readonly Failure[] {
+  if (accessLog === undefined || accessLog.path === "stdout") return [];
+  const claimed = claimLogPath(accessLog.path);
+  return claimed.ok ? [] : [claimed.failure];
 }

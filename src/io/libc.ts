@@ -1,5 +1,5 @@
 // The few calls of the C library for which Node has no public API: a listening socket with options set between
-// socket(2) and bind(2), and its descriptor kept as a number. Loaded through koffi, by the supervisor only. Constants are
+// socket(2) and bind(2), and its descriptor kept as a number; the signals that a thread blocks. Loaded through koffi, by the supervisor only. Constants are
 // those of Linux on x86-64, arm64 and riscv64. Nothing here knows listeners or workers.
 
 import { constants } from "node:os";
@@ -18,11 +18,17 @@ const cListen: (fd: number, backlog: number) => number = library.func("int liste
 const cClose: (fd: number) => number = library.func("int close(int)");
 const cFcntl: (fd: number, command: number, type: "int", argument: number) => number =
   library.func("int fcntl(int, int, ...)");
+const cSigmask: (how: number, set: Uint8Array, old: null) => number = library.func(
+  "int pthread_sigmask(int, const void *, void *)",
+);
 
 export const addressFamily = { v4: 2, v6: 10 } as const;
 const sockStream = 1;
 const sockCloexec = 0o2000000;
 const fcntlDupCloexec = 1030;
+const sigUnblock = 1;
+/** sizeof(sigset_t) of glibc and musl. */
+const signalSetBytes = 128;
 
 export type SocketOption = "reuseAddress" | "reusePort" | "v6Only";
 const optionNumbers: Record<SocketOption, { readonly level: number; readonly name: number }> = {
@@ -74,4 +80,14 @@ export function duplicateDescriptor(fd: number): CallResult {
 /** close(2). */
 export function closeDescriptor(fd: number): CallResult {
   return resultOf(cClose(fd));
+}
+
+/** Lets the calling thread take the signal again; one that was sent meanwhile is delivered now. pthread_sigmask(3). */
+export function unblockSignal(signal: NodeJS.Signals): CallResult {
+  const set = new Uint8Array(signalSetBytes);
+  const bit = constants.signals[signal] - 1;
+  set[bit >> 3] = 1 << (bit & 7);
+  // Unlike the calls above it gives the error itself.
+  const errno = cSigmask(sigUnblock, set, null);
+  return errno === 0 ? { ok: true, value: 0 } : { ok: false, errno, name: errorNames.get(errno) ?? `errno ${errno}` };
 }

@@ -461,6 +461,7 @@ export class Exchange {
     this.record.startedAtMs = this.startedMs;
     this.record.startedWallMs = context.wallClock();
     this.record.listener = client.listener.name;
+    this.record.listenerPort = client.listener.config.bind.port;
     this.record.clientAddress = client.address;
     this.variables.targetAddress = "";
     this.route = undefined;

@@ -3,9 +3,26 @@
 // Nothing of the client's framing goes through (RFC 9112 section 6): Content-Length is validated, chunks are ours.
 
 import { type Head, HeaderId, LINE, LineField, Method, type RequestHead, TargetForm } from "../wire/http1/head.ts";
+import { headerNameHash } from "../wire/http1/header-names.ts";
 import { type HeadWriter, markReplaced, writeRules } from "./head-writer.ts";
 import type { RequestFacts } from "./request-facts.ts";
-import type { CompiledHeaderRules } from "./template.ts";
+import { type CompiledHeaderRules, compileHeaderRules } from "./template.ts";
+
+/**
+ * Names that a CGI or WSGI target cannot tell from the lines about the client, since it turns `-` into `_` (nginx drops
+ * every name with `_` for that reason; we drop those that would speak in our place).
+ */
+const lookalikes: CompiledHeaderRules = compileHeaderRules(
+  { set: [], add: [], remove: ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-real-ip"].flatMap(withUnderscores) },
+  headerNameHash,
+);
+
+/** Every spelling of a name with one `-` or more turned into `_`. */
+function withUnderscores(name: string): string[] {
+  const [first = "", ...rest] = name.split("-");
+  const spellings = rest.reduce((all, part) => all.flatMap((one) => [`${one}-${part}`, `${one}_${part}`]), [first]);
+  return spellings.filter((spelling) => spelling !== name);
+}
 
 /** Writes the head with `writer`, blank line included; whether it fits, `writer.overflow` tells. */
 export function writeRequestHead(
@@ -16,6 +33,7 @@ export function writeRequestHead(
   rules: CompiledHeaderRules | undefined,
 ): void {
   markDropped(head, dropped, facts);
+  if (facts.forwarded) markReplaced(lookalikes, writer.bytes, head, dropped);
   if (rules !== undefined) markReplaced(rules, writer.bytes, head, dropped);
   writeRequestLine(writer, head, facts.path);
   writer.keptLines(head, dropped);

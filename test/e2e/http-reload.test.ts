@@ -49,7 +49,7 @@ function startLoad(scope: Scope, port: number, clients: { readonly kept: number;
         if (status === 200) load.served++;
         else load.failures.push(`status ${status}`);
       } catch (error) {
-        load.failures.push(String((error as NodeJS.ErrnoException).code ?? error));
+        load.failures.push((error as NodeJS.ErrnoException).code ?? String(error));
         // Who is refused once will be refused for ever: the balancer has ended.
         if (load.failures.at(-1) === "ECONNREFUSED") return;
       }
@@ -81,7 +81,10 @@ function askThrough(agent: Agent | false, port: number, load: Load): Promise<num
     outgoing.on("socket", (socket) => {
       if (agent !== false && socket.connecting) load.connects++;
     });
-    outgoing.on("error", reject).end();
+    outgoing.on("error", (error: NodeJS.ErrnoException) => {
+      reject(outgoing.reusedSocket ? new Error(`${error.code} on a kept connection`) : error);
+    });
+    outgoing.end();
   });
 }
 
@@ -243,7 +246,7 @@ test("SIGTERM under load finishes every request under way and ends with 0", asyn
     listeners: { web: listener(port, [{ pool: "app" }]) },
     pools: { app: app() },
   });
-  const load = startLoad(t, port, { kept: 8, fresh: 0 });
+  const load = startLoad(t, port, { kept: 6, fresh: 4 });
   await until("load", async () => (await readStatus(balancer, "web")) > 200);
   const slow = Array.from({ length: 6 }, () => ask({ port, path: "/delay/1500" }));
   await until("the slow ones", async () => {
@@ -256,8 +259,12 @@ test("SIGTERM under load finishes every request under way and ends with 0", asyn
   assert.deepEqual(await balancer.program.exited(), { code: 0, signal: null });
   assert.ok(performance.now() - startedAt < 10_000, "without waiting for the deadline");
   await load.stop();
-  // Each kept client is told with its last response; then it finds nobody who listens.
-  assert.deepEqual(load.failures, Array(8).fill("ECONNREFUSED"));
+  // Each client is told with its last response; then it finds nobody who listens. A connection that got into the backlog
+  // of a socket as that was closed is reset by the kernel: no balancer ever saw it, and it was a new one.
+  const resets = load.failures.filter((code) => code === "ECONNRESET").length;
+  t.diagnostic(`${load.served} requests, ${resets} new connections reset in the backlog`);
+  assert.deepEqual(load.failures.filter((code) => code !== "ECONNRESET"), Array(10).fill("ECONNREFUSED"));
+  assert.ok(resets <= 10, `${resets} resets`);
 });
 
 test("the drain's deadline cuts what hangs, and the end is still orderly", async (t) => {

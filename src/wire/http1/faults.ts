@@ -55,7 +55,11 @@ export const Fault = {
     "more than one Content-Length; equal ones are refused too",
   ),
   framingBoth: fault("http1.framing.both", 400, "Content-Length and Transfer-Encoding in one head"),
-  framingConnect: fault("http1.framing.connect", 400, "CONNECT with a body: what follows its head belongs to the tunnel"),
+  framingConnect: fault(
+    "http1.framing.connect",
+    400,
+    "CONNECT with a body: what follows its head belongs to the tunnel",
+  ),
   transferEncodingUnsupported: fault(
     "http1.transferEncoding.unsupported",
     501,

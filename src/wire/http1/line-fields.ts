@@ -2,7 +2,7 @@
 // as their line is complete, so that a fault is seen when the line is seen. On the request's way. The decisions:
 // - Content-Length: one line, digits. RFC 9112 section 6.3 lets a recipient repair equal ones; we refuse, as repairing is
 //   what smuggling lives on. With Transfer-Encoding it is refused as well (section 6.1 allows either).
-// - Transfer-Encoding: exactly `chunked`, one line, HTTP/1.1 only (section 6.1).
+// - Transfer-Encoding: exactly `chunked`, no tab around it, one line, HTTP/1.1 only (section 6.1).
 // - Hop-by-hop are the fields of RFC 9110 section 7.6.1. Proxy-Authenticate and Proxy-Authorization are not among them:
 //   we ask for no proxy credentials, and section 11.7.2 lets a proxy relay them to the one that does; they go when
 //   Connection names them. Trailer stays: the trailers are forwarded too.
@@ -52,7 +52,7 @@ export function applyLine(bytes: Uint8Array, head: Head, index: number, request:
       return applyContentLength(bytes, start, end, head);
     case ids.transferEncoding:
       lines[at + field.hopByHop] = 1;
-      return applyTransferEncoding(bytes, start, end, head);
+      return applyTransferEncoding(bytes, at, head);
     case ids.upgrade:
       lines[at + field.hopByHop] = 1;
       if (head.upgradeLine === -1 && end > start) head.upgradeLine = index;
@@ -102,9 +102,17 @@ function notALength(bytes: Uint8Array, start: number, end: number): number {
   return Fault.contentLengthInvalid;
 }
 
-function applyTransferEncoding(bytes: Uint8Array, start: number, end: number, head: Head): number {
+function applyTransferEncoding(bytes: Uint8Array, at: number, head: Head): number {
+  const lines = head.lines;
   if (head.chunked) return Fault.transferEncodingDouble;
+  const start = lines[at + field.valueStart]!;
+  const end = lines[at + field.valueEnd]!;
   if (!nameIs(bytes, start, end, CHUNKED)) return Fault.transferEncodingUnsupported;
+  // A tab is white space to the standard and part of the value to some readers (llhttp among them): a proxy before us that
+  // does not see `chunked` there has already taken the body for something else.
+  for (let i = lines[at + field.nameEnd]!; i < lines[at + field.end]!; i++) {
+    if (bytes[i] === HTAB) return Fault.transferEncodingUnsupported;
+  }
   if (head.version === 10) return Fault.transferEncodingVersion;
   if (head.contentLength !== -1) return Fault.framingBoth;
   head.chunked = true;
