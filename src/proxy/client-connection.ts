@@ -206,9 +206,11 @@ export class ClientConnection implements WireOwner {
     else this.linger();
   }
 
+  /** Closes at once; with RST when the client would take half a response for a whole one. */
   close(): void {
     const exchange = this.exchange;
-    this.wire.kill();
+    if (exchange?.responseStarted === true || this.wire.held() > 0) this.wire.reset();
+    else this.wire.kill();
     this.leave();
     exchange?.clientGone();
   }

@@ -52,6 +52,15 @@ describe("request lines", () => {
     );
   });
 
+  test("nor may a name say it that a CGI target cannot tell from ours", () => {
+    const heard = forwarded(
+      { listener: { forwarded: true } },
+      "GET / HTTP/1.1\r\nHost: h\r\nX_Forwarded_For: 1.1.1.1\r\nx-forwarded_proto: https\r\nX_REAL-IP: 1.1.1.1\r\nX_Other: 1\r\n\r\n",
+    );
+    assert.doesNotMatch(heard, /x_forwarded|forwarded_proto|x_real|1\.1\.1\.1/i);
+    assert.match(heard, /\r\nX_Other: 1\r\n/);
+  });
+
   test("a trusted proxy says it, and we add ourselves", () => {
     assert.equal(
       forwarded(

@@ -65,6 +65,20 @@ describe("a drain", () => {
     });
   });
 
+  test("cuts off at its deadline who would take half a response for a whole one", () => {
+    scenario(plain, (world) => {
+      const client = world.client("GET /a HTTP/1.0\r\nHost: h\r\n\r\n");
+      world.say(world.target(), "HTTP/1.0 200 OK\r\n\r\nhalf");
+      const reader = world.client(GET);
+      reader.room = 0;
+      world.say(world.target(), `HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n${"x".repeat(500)}`);
+      world.dataPlane.drain(500, () => {});
+      world.advance(700);
+      assert.equal(client.ending, "reset");
+      assert.equal(reader.ending, "reset");
+    });
+  });
+
   test("does not stop the clocks of what is under way", () => {
     scenario(plain, (world) => {
       const busy = world.client(GET);
@@ -225,6 +239,35 @@ describe("limits of connections", () => {
       world.run();
       assert.deepEqual(world.full, ["web true", "web false"]);
     });
+  });
+});
+
+describe("slots", () => {
+  test("hold a head and the first of a body up to their size, and nothing of a neighbour's", () => {
+    for (const [padding, body] of [
+      [3_900, 100],
+      [3_900, 300],
+      [3_990, 60],
+      [4_000, 4_000],
+      [100, 4_096],
+      [5_000, 50],
+    ] as const) {
+      scenario(plain, (world) => {
+        const head = (name: string): string =>
+          `PUT /${name} HTTP/1.1\r\nHost: h\r\nX: ${name.repeat(padding)}\r\nContent-Length: ${body}\r\n\r\n`;
+        const names = ["a", "b", "c"];
+        const clients = names.map((name) => world.client(head(name)));
+        // The bodies come while the targets are connected to, the neighbours' heads are already there.
+        for (const [index, client] of clients.entries()) client.put((names[index] ?? "").repeat(body));
+        world.run();
+        for (const [index, name] of names.entries()) {
+          const wire = world.target(index);
+          assert.equal(world.hear(wire), head(name) + name.repeat(body), `${padding} and ${body}`);
+          world.say(wire, OK);
+        }
+        for (const client of clients) assert.equal(world.hear(client), OK);
+      });
+    }
   });
 });
 

@@ -63,7 +63,9 @@ export function readResponses(bytes: Buffer, methods: readonly string[], over: b
     const { status } = response;
     const method = methods[answered] ?? "";
     const tunnel = status === 101 || (method === "CONNECT" && status >= 200 && status < 300);
-    const bodyless = tunnel || status < 200 || status === 204 || status === 304 || method === "HEAD";
+    // A request that could not be read has no method for us: its refusal has a body.
+    const unread = status === 400 || status === 408;
+    const bodyless = tunnel || status < 200 || status === 204 || status === 304 || (method === "HEAD" && !unread);
     if (status >= 200) answered += 1;
     if (bodyless) at = readBody(bytes, response, BodyMode.none, at, messages);
     else if (response.chunked) at = readBody(bytes, response, BodyMode.chunked, at, messages);

@@ -83,9 +83,11 @@ function listen(listener: string, handle: unknown): void {
 let draining = false;
 
 function drain(within: number): void {
-  listening.stopAll();
   dataPlane.drain(within, () => void leave());
   draining = true;
+  // Closing a socket resets who waits in its backlog. One more turn of the loop accepts them all; then it is closed at
+  // once, so that next to nobody can have come in between.
+  setImmediate(() => setImmediate(() => listening.stopAll()));
 }
 
 async function leave(): Promise<void> {

@@ -13,6 +13,7 @@ import {
   lacks,
   listener,
   pool,
+  type RecordingTarget,
   startBalancer,
   startEcho,
   startNginx,
@@ -110,7 +111,24 @@ test("bodies are counted without their framing, in both directions", async (t) =
   assert.equal((await lineOf(logged, "/bytes/9"))["http.response.body.size"], 0);
 });
 
-test("every way to fail has its line with status and code", async (t) => {
+const outcomes: Readonly<Record<string, readonly [status: number, code: string]>> = {
+  "/none": [404, "route.none"],
+  "/app/../../x": [400, "request.path.invalid"],
+  "/app": [405, "route.trace.refused"],
+  "/large": [413, "request.body.tooLarge"],
+  "/late": [504, "target.firstByte.timeout"],
+  "/whole": [504, "exchange.timeout"],
+  "/body": [408, "client.body.timeout"],
+  "/breaking": [502, "target.closed"],
+  "/garbage": [502, "target.response.invalid"],
+  "/refusing": [502, "target.connect.refused"],
+  "/empty": [503, "pool.allOut"],
+  "/half": [200, "target.response.truncated"],
+  "/silent": [499, "client.gone"],
+};
+
+/** A route by name for everything that can go wrong behind it. */
+async function startFailing(t: TestContext): Promise<{ readonly logged: Logged; readonly silent: RecordingTarget }> {
   const echo = await startEcho(t, "app");
   const silent = await startRecordingTarget(t, () => {});
   const breaking = await startRecordingTarget(t, ({ socket }) => socket.resetAndDestroy());
@@ -140,6 +158,11 @@ test("every way to fail has its line with status and code", async (t) => {
     },
     { timeouts: { clientHeader: "300ms" } },
   );
+  return { logged, silent };
+}
+
+test("every way to fail has its line with status and code", async (t) => {
+  const { logged, silent } = await startFailing(t);
   const { port } = logged;
   const raw = async (text: string) => {
     const client = await rawClient(t, port);
@@ -159,23 +182,10 @@ test("every way to fail has its line with status and code", async (t) => {
   );
   // A mere end would be a half-close, whose client still wants its answer.
   gone.socket.resetAndDestroy();
-  const seen = async (path: string) => {
+  for (const [path, [status, code]] of Object.entries(outcomes)) {
     const line = await lineOf(logged, path);
-    return [line["http.response.status_code"], line["error.type"]];
-  };
-  assert.deepEqual(await seen("/none"), [404, "route.none"]);
-  assert.deepEqual(await seen("/app/../../x"), [400, "request.path.invalid"]);
-  assert.deepEqual(await seen("/app"), [405, "route.trace.refused"]);
-  assert.deepEqual(await seen("/large"), [413, "request.body.tooLarge"]);
-  assert.deepEqual(await seen("/late"), [504, "target.firstByte.timeout"]);
-  assert.deepEqual(await seen("/whole"), [504, "exchange.timeout"]);
-  assert.deepEqual(await seen("/body"), [408, "client.body.timeout"]);
-  assert.deepEqual(await seen("/breaking"), [502, "target.closed"]);
-  assert.deepEqual(await seen("/garbage"), [502, "target.response.invalid"]);
-  assert.deepEqual(await seen("/refusing"), [502, "target.connect.refused"]);
-  assert.deepEqual(await seen("/empty"), [503, "pool.allOut"]);
-  assert.deepEqual(await seen("/half"), [200, "target.response.truncated"]);
-  assert.deepEqual(await seen("/silent"), [499, "client.gone"]);
+    assert.deepEqual([line["http.response.status_code"], line["error.type"]], [status, code], path);
+  }
 
   await (await raw("GET / HTTP/1.1\r\nHost: h\r\nHost: i\r\n\r\n")).closed();
   await (await raw("GET / HT")).closed();

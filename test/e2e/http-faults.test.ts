@@ -287,3 +287,42 @@ test("a target that answers before the request's body is finished is heard, and 
   assert.deepEqual([status, body, connection], [403, "no", "close"]);
   await until("the target's connection to be cut", () => target.connections[0]?.state !== "open");
 });
+
+test("a connection carries as many exchanges as it may, and its last response says so", async (t) => {
+  const target = await scripted(t, good);
+  const port = await freePort();
+  await startBalancer(t, {
+    listeners: { web: listener(port, [{ pool: "app" }], { limits: { exchangesPerConnection: 2 } }) },
+    pools: { app: pool([target.port]) },
+  });
+  const client = await rawClient(t, port);
+  client.write(get + get + get);
+  const { responses } = decodeResponses(await client.closed(), ["GET"], true);
+  assert.deepEqual(
+    responses.map((response) => headerOf(response, "connection")),
+    [undefined, "close"],
+  );
+});
+
+test("a full listener lets the next clients wait in the backlog until there is room", async (t) => {
+  const target = await scripted(t, good);
+  const port = await freePort();
+  const balancer = await startBalancer(t, {
+    listeners: { web: listener(port, [{ pool: "app" }], { limits: { connections: 2 } }) },
+    pools: { app: pool([target.port]) },
+  });
+  const [first, second] = [await rawClient(t, port), await rawClient(t, port)];
+  for (const client of [first, second]) {
+    client.write(get);
+    await client.receives("ok");
+  }
+  const waiting = await rawClient(t, port);
+  waiting.write(get);
+  const open = async () => (await balancer.status()).listeners[0]?.counters["connectionsOpen"];
+  assert.equal(await open(), 2);
+  assert.equal(waiting.received(), "");
+  first.end();
+  await waiting.receives("ok");
+  second.write(get);
+  await second.receives((text) => text.split("ok").length === 3);
+});

@@ -28,8 +28,6 @@ const answer = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 const next = "GET /next HTTP/1.1\r\nHost: next\r\n\r\n";
 const sentinel = "GET /sentinel HTTP/1.1\r\nHost: sentinel\r\n\r\n";
 const patienceMs = 5_000;
-/** Longer than anything that is sent: the recording target waits for more. */
-const NEVER_WHOLE = "x".repeat(8 * 1024 * 1024);
 
 /** A request as Node's parser reports it. */
 type Read = {
@@ -41,15 +39,15 @@ type Read = {
 
 const suite = fileScope();
 let target: RecordingTarget;
-/** What the recording target is to see next, connection by connection; it answers when all of it is there. */
+/** The whole requests that the recording target is to see; it answers one that is there, and nothing else. */
 let expected: readonly string[] = [];
 let rawPort = 0;
 let readPort = 0;
 const read = { whole: [] as Read[], cut: [] as string[], refused: [] as string[] };
 
 before(async () => {
-  target = await startRecordingTarget(suite, ({ socket, received }, index) => {
-    if (received.length >= (expected[index]?.length ?? Number.POSITIVE_INFINITY)) socket.end(answer);
+  target = await startRecordingTarget(suite, ({ socket, received }) => {
+    if (expected.includes(received)) socket.end(answer);
   });
   const server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
     const bytes: Buffer[] = [];
@@ -94,7 +92,10 @@ async function play(scope: Scope, port: number, how: RawCase, size: number): Pro
   await client.receives((text) => finals(text).responses.length >= how.statuses.length || client.state() !== "open");
   if (how.closes) {
     await client.closed();
-    assert.equal(client.state(), "end", "closed in an orderly way, so that the response arrives");
+    const tolerated = how.resetWhenPiecemeal === true && size < how.send.length;
+    assert.ok(client.state() === "end" || tolerated, "closed in an orderly way, so that the response arrives");
+    // A reset may have eaten what had not been read yet; what a target saw is looked at all the same.
+    if (client.state() === "reset") return;
   }
   const { responses, rest } = finals(client.received());
   assert.deepEqual(
@@ -139,19 +140,19 @@ function seenByTarget(how: RawCase, port: number): string[] {
 
 async function checkBytes(scope: Scope, how: RawCase): Promise<void> {
   target.connections.length = 0;
-  // Nothing answers what is cut.
-  const cut = how.cut === undefined ? [] : [NEVER_WHOLE];
-  const seen = seenByTarget(how, rawPort);
-  expected = seen.toSpliced(how.target?.length ?? 0, 0, ...cut);
+  expected = seenByTarget(how, rawPort);
   await play(scope, rawPort, how, how.send.length);
   await playSentinel(scope, rawPort);
   const received = target.connections.map((connection) => connection.received);
   if (how.cut !== undefined) {
-    const [begun] = received.splice(how.target?.length ?? 0, 1);
-    assert.equal(begun?.slice(0, how.cut.length), how.cut);
-    assert.throws(() => decodeRequest(begun ?? ""), "a target must not take it for a whole request");
+    const { cut } = how;
+    // Whoever ends early may be gone before the target's connection stood: then nothing, or less, was sent on it.
+    const at = received.findIndex((text) => !expected.includes(text));
+    const [begun = ""] = at < 0 ? [] : received.splice(at, 1);
+    assert.ok(begun.startsWith(cut) || cut.startsWith(begun), begun);
+    assert.throws(() => decodeRequest(begun), "a target must not take it for a whole request");
   }
-  assert.deepEqual(received, seen);
+  assert.deepEqual(received, expected);
 }
 
 async function checkReading(scope: Scope, how: RawCase, size: number): Promise<void> {

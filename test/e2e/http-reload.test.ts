@@ -234,7 +234,14 @@ test("an access log moved away and reopened with SIGUSR1 under load loses no lin
   balancer.program.signal("SIGTERM");
   assert.deepEqual(await balancer.program.exited(), { code: 0, signal: null });
   assert.equal(lines().length, load.served);
-  for (const file of files) assert.match(readFileSync(file, "utf8"), /}\n$/, "whole lines only");
+  for (const file of files) {
+    const text = readFileSync(file, "utf8");
+    assert.equal(
+      text.slice(-2),
+      "}\n",
+      `${file} of ${text.length} bytes ends with ${JSON.stringify(text.slice(-300))}\n${balancer.program.stderr()}`,
+    );
+  }
   t.diagnostic(`${load.served} requests, ${files.length} files`);
 });
 
@@ -263,7 +270,10 @@ test("SIGTERM under load finishes every request under way and ends with 0", asyn
   // of a socket as that was closed is reset by the kernel: no balancer ever saw it, and it was a new one.
   const resets = load.failures.filter((code) => code === "ECONNRESET").length;
   t.diagnostic(`${load.served} requests, ${resets} new connections reset in the backlog`);
-  assert.deepEqual(load.failures.filter((code) => code !== "ECONNRESET"), Array(10).fill("ECONNREFUSED"));
+  assert.deepEqual(
+    load.failures.filter((code) => code !== "ECONNRESET"),
+    Array(10).fill("ECONNREFUSED"),
+  );
   assert.ok(resets <= 10, `${resets} resets`);
 });
 

@@ -23,7 +23,17 @@ import {
   startEcho,
   startNginx,
 } from "./http-kit.ts";
-import { ask, freePort, type Ran, type RawClient, rawClient, runProgram, temporaryDirectory, until } from "./kit.ts";
+import {
+  ask,
+  freePort,
+  pause,
+  type Ran,
+  type RawClient,
+  rawClient,
+  runProgram,
+  temporaryDirectory,
+  until,
+} from "./kit.ts";
 
 const suite = fileScope();
 const MIB = 1024 * 1024;
@@ -122,6 +132,9 @@ function answerLab(request: IncomingMessage, response: ServerResponse): void {
   request.on("data", (chunk: Buffer) => {
     hash.update(chunk);
     bytes += chunk.length;
+    if (request.url?.endsWith("/slow") !== true) return;
+    request.pause();
+    setTimeout(() => request.resume(), 2);
   });
   request.on("end", () => {
     if (request.url?.startsWith("/lab/stream") === true) {
@@ -303,6 +316,26 @@ test("a client that does not read holds the target back instead of filling our m
   await until("the exchange's end", async () => (await echoTarget())?.active === 0);
 });
 
+test("a client that reads by fits and starts gets the whole, and a target that does gets the whole upload", async (t) => {
+  const client = await rawClient(t, web);
+  client.write(get("/lab/stream", "Connection: close\r\n"));
+  while (client.state() === "open") {
+    client.socket.pause();
+    await pause(5);
+    client.socket.resume();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  const [response] = decodeResponses(client.received(), ["GET"], true).responses;
+  assert.equal(
+    createHash("sha256")
+      .update(Buffer.from(response?.body ?? "", "latin1"))
+      .digest("hex"),
+    largeSum,
+  );
+  const answer = await ask({ port: web, path: "/lab/large/slow", method: "PUT", body: large });
+  assert.equal(JSON.parse(answer.body).sum, largeSum);
+});
+
 async function echoTarget() {
   return (await balancer.status()).pools.find(({ name }) => name === "echo")?.targets[0];
 }
@@ -400,6 +433,7 @@ test("what a client says of itself is replaced, what a trusted proxy says is add
     "x-forwarded-for": "203.0.113.9, 10.0.0.7",
     "x-forwarded-proto": "https",
     "x-real-ip": "1.2.3.4",
+    x_forwarded_for: "6.6.6.6",
   };
   const linesFrom = async (port: number, path: string): Promise<Record<string, string>> => {
     const sent: string[] = JSON.parse((await ask({ port, path, headers })).body).headers;
@@ -412,6 +446,8 @@ test("what a client says of itself is replaced, what a trusted proxy says is add
   assert.equal(replaced["x-forwarded-proto"], "http");
   assert.equal(replaced["x-forwarded-host"], "h.test");
   assert.equal(replaced["x-real-ip"], "127.0.0.1");
+  // To a CGI target it would be the same name.
+  assert.equal(replaced["x_forwarded_for"], undefined);
   const added = await linesFrom(trusting, "/headers");
   assert.equal(added["x-forwarded-for"], "203.0.113.9, 10.0.0.7, 127.0.0.1");
   assert.equal(added["x-forwarded-proto"], "https");

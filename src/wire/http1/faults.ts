@@ -97,7 +97,7 @@ export const Fault = {
   ),
   trailerValueInvalid: fault("http1.trailer.value.invalid", 400, "a trailer value has a control byte"),
   trailerFolded: fault("http1.trailer.folded", 400, "a trailer line begins with white space"),
-  trailerFraming: fault("http1.trailer.framing", 400, "Content-Length or Transfer-Encoding as a trailer"),
+  trailerFraming: fault("http1.trailer.framing", 400, "Content-Length, Transfer-Encoding or Connection as a trailer"),
   trailerTooLarge: fault("http1.trailer.tooLarge", 431, "the trailers have more bytes than the limit"),
   bodyTruncated: fault("http1.body.truncated", 400, "the connection ended inside the body"),
 } as const;

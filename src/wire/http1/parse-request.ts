@@ -19,7 +19,7 @@ const METHOD_BYTES_MAX = 32;
 /** Parses from `start`. Returns the offset after the line's CRLF, 0 when bytes are missing, or a fault. */
 export function parseRequestLine(bytes: Uint8Array, start: number, end: number, head: RequestHead): number {
   let at = start;
-  if (at < end && (bytes[at] === CR || bytes[at] === LF)) {
+  if (at < end && bytes[at] === CR) {
     at = skipBlankLines(bytes, at, end);
     if (at < 0) return at;
   }
@@ -46,7 +46,6 @@ export function parseRequestLine(bytes: Uint8Array, start: number, end: number, 
 function skipBlankLines(bytes: Uint8Array, start: number, end: number): number {
   let at = start;
   for (let skipped = 0; at < end; skipped++) {
-    if (bytes[at] === LF) return Fault.lineBareLf;
     if (bytes[at] !== CR) return at;
     if (skipped === BLANK_LINES_MAX) return Fault.blankLinesTooMany;
     // Nothing after the CR yet: the end of input, which the caller reads as "bytes are missing".

@@ -2,7 +2,7 @@
 // what may go on is kept as bytes of ours. On the request's way, but rare: made only for a message that has trailers, so
 // it may copy. A field that frames, routes, authorizes or describes the content may not be a trailer (RFC 9110
 // section 6.5.1): a recipient that merged it would read another message than we did. Such a field is dropped; one that
-// would frame the message that it ends is refused, as no honest sender makes it.
+// would frame the message that it ends, or end the connection, is refused: no honest sender makes it, and readers differ.
 
 import { Byte, TOKEN_LOWER, VALUE } from "./bytes.ts";
 import { Fault } from "./faults.ts";
@@ -11,7 +11,7 @@ const { COLON, CR, HTAB, LF, SP } = Byte;
 const tokenLower = TOKEN_LOWER;
 const valueByte = VALUE;
 
-const REFUSED: ReadonlySet<string> = new Set(["content-length", "transfer-encoding"]);
+const REFUSED: ReadonlySet<string> = new Set(["content-length", "transfer-encoding", "connection", "proxy-connection"]);
 const DROPPED: ReadonlySet<string> = new Set([
   // Framing and connection.
   ...[

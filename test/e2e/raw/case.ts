@@ -15,6 +15,8 @@ export type RawCase = {
   readonly closes: boolean;
   /** The requests that the target sees, each byte for byte; none unless said. */
   readonly target?: readonly string[];
+  /** Sent byte by byte, bytes come behind the close that the client itself has asked for: the kernel may reset then. */
+  readonly resetWhenPiecemeal?: boolean;
   /** Of the requests, when they are not all with a body in their response. */
   readonly methods?: readonly string[];
   /** A streamed body that never ends well: a target sees these bytes of it (and perhaps more), then its connection is cut. */
