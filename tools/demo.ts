@@ -1,6 +1,7 @@
 // `npm start`: the whole thing in front of one's eyes. Two demo servers, a balancer before them, a few requests that show
 // who answered, and what to try next. Stays until Ctrl-C, ends what it started and leaves nothing behind, exit 0; exit 1
-// when something could not be started, with the reason. DEMO_PORT chooses another port for the balancer.
+// when something could not be started, with the reason. DEMO_PORT chooses another port for the balancer,
+// DEMO_ONE_PORT and DEMO_TWO_PORT for the servers.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -25,6 +26,7 @@ type Part = {
 const directory = mkdtempSync(join(tmpdir(), "evenkeel-demo-"));
 const socket = join(directory, "admin.sock");
 const port = process.env["DEMO_PORT"] ?? "8080";
+const ports = { one: process.env["DEMO_ONE_PORT"] ?? "9001", two: process.env["DEMO_TWO_PORT"] ?? "9002" };
 const parts: Part[] = [];
 let stopping = false;
 
@@ -42,7 +44,13 @@ process.on("exit", () => {
 });
 
 function startPart(title: string, args: readonly string[]): Part {
-  const env = { ...process.env, EVENKEEL_SOCKET: socket, DEMO_PORT: port };
+  const env = {
+    ...process.env,
+    EVENKEEL_SOCKET: socket,
+    DEMO_PORT: port,
+    DEMO_ONE_PORT: ports.one,
+    DEMO_TWO_PORT: ports.two,
+  };
   // A group of its own: Ctrl-C reaches this program alone, which then ends its parts in order.
   const child = spawn(evenkeel, [...args], { cwd: root, env, stdio: ["ignore", "ignore", "pipe"], detached: true });
   const words: string[] = [];
@@ -112,8 +120,8 @@ function print(text: string): void {
 
 async function demonstrate(): Promise<void> {
   const targets = [
-    { name: "one", address: "127.0.0.1:9001" },
-    { name: "two", address: "127.0.0.1:9002" },
+    { name: "one", address: `127.0.0.1:${ports.one}` },
+    { name: "two", address: `127.0.0.1:${ports.two}` },
   ];
   const servers = targets.map(({ name, address }) => ({
     part: startPart(`demo server ${name}`, ["echo", "--http", address, "--name", name]),
@@ -136,7 +144,7 @@ Try, in another terminal in ${root}:
   curl ${url}                  who answers? (also /ping /delay/500 /status/404 /bytes/1000)
   ./evenkeel status --socket ${socket}
   kill ${servers[0]?.part.child.pid}                     take demo server one away: requests go on
-  ./evenkeel echo --http 9001 --name one     bring it back
+  ./evenkeel echo --http ${ports.one} --name one     bring it back
   \${EDITOR:-vi} examples/demo.yaml && ./evenkeel reload --socket ${socket}
 
 Ctrl-C ends the balancer and both demo servers.

@@ -13,9 +13,7 @@ export type Failure = {
   readonly detail: string;
 };
 
-export type Result<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly failure: Failure };
+export type Result<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly failure: Failure };
 
 export function good<T>(value: T): Result<T> {
   return { ok: true, value };

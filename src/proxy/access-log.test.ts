@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import fc from "fast-check";
-import { sinkTo } from "./test-sink.ts";
 import { createAccessLog } from "./access-log.ts";
 import { type ExchangeRecord, exchangeRecord, resetExchange } from "./exchange-record.ts";
+import { sinkTo } from "./test-sink.ts";
 
 const seed = Date.now() & 0x7fffffff;
 console.log(`seed ${seed}`);

@@ -4,6 +4,7 @@
 import { assert } from "../core/assert.ts";
 import type { Milliseconds } from "../core/clock.ts";
 import { headFaults } from "../wire/http1/faults.ts";
+import { AfterExchange } from "./after-exchange.ts";
 import type { CompiledListener } from "./compile.ts";
 import type { Context } from "./context.ts";
 import type { Wire, WireOwner } from "./engine.ts";
@@ -115,13 +116,12 @@ export class ClientConnection implements WireOwner {
     exchange?.clientGone();
   }
 
-  /** The exchange is over and its response is out. `keep`: the connection may carry another. */
-  exchangeDone(keep: boolean, requestComplete: boolean): void {
+  /** The exchange is over and its response is out. */
+  exchangeDone(after: AfterExchange): void {
     this.exchange = undefined;
     if (this.phase === Phase.gone) return;
-    if (!keep) {
-      // A client that has said all it has to say needs no lingering.
-      if (this.ended || (requestComplete && this.waiting === undefined)) this.finish();
+    if (after !== AfterExchange.next) {
+      if (this.ended || (after === AfterExchange.finish && this.waiting === undefined)) this.finish();
       else this.linger();
       return;
     }

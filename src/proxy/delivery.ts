@@ -188,15 +188,16 @@ export class Delivery {
   failed(fault: ExchangeFault): void {
     const { exchange, connection, pool, target } = this;
     const nothingSent = this.phase === Phase.connecting;
-    const stale = connection?.reused === true && fault === ExchangeFaults.closed && !exchange.heardTarget;
     const again = this.maySendAgain(nothingSent || this.idempotent);
-    if (fault.report && !stale) this.report(fault);
+    const stale = connection?.reused === true && fault === ExchangeFaults.closed && !exchange.heardTarget;
+    const reopens = stale && this.replay.whole && this.idempotent && target !== undefined;
+    if (fault.report && !reopens) this.report(fault);
     this.drop();
     if (exchange.responseStarted) {
       exchange.truncated(fault);
       return;
     }
-    if (stale && this.replay.whole && this.idempotent && target !== undefined) {
+    if (reopens) {
       // The target had closed an idle connection: that is no failure of its, and no try.
       this.open(target, undefined);
       return;

@@ -7,6 +7,7 @@ import { BodyMode, BodyReader } from "../wire/http1/body.ts";
 import { headFaults } from "../wire/http1/faults.ts";
 import { Method, type RequestHead } from "../wire/http1/head.ts";
 import type { HeadLimits } from "../wire/http1/parse.ts";
+import { AfterExchange } from "./after-exchange.ts";
 import { type Frame, frameChunk, writeTrailers } from "./chunk-frame.ts";
 import type { ClientConnection } from "./client-connection.ts";
 import type { CompiledRoute } from "./compile.ts";
@@ -49,6 +50,8 @@ export class Exchange {
   private readonly frame: Frame = { start: 0, end: 0, trailers: false };
   /** The client's connection may carry another exchange. */
   private keep = false;
+  /** The client said that this is its last request. */
+  private lastWord = false;
   private tunnel: Tunnel | undefined = undefined;
 
   constructor(context: Context) {
@@ -82,6 +85,7 @@ export class Exchange {
     this.version = head.version;
     this.expectsContinue = head.expectContinue;
     this.keep = head.version === 11 ? !head.connectionClose : head.connectionKeepAlive && !head.connectionClose;
+    this.lastWord = !this.keep;
     const mode = head.chunked ? BodyMode.chunked : head.contentLength > 0 ? BodyMode.length : BodyMode.none;
     this.requestBody.begin(mode, head.contentLength);
     const fault = readRequest(this.context, this, head);
@@ -467,6 +471,7 @@ export class Exchange {
     this.route = undefined;
     this.tunnel = undefined;
     this.keep = false;
+    this.lastWord = false;
     this.delivery.reset();
     this.response.reset();
   }
@@ -476,7 +481,7 @@ export class Exchange {
     const { context, record, keep } = this;
     const client = this.client!;
     const { counters } = client.listener;
-    const complete = this.requestBody.complete;
+    const ending = this.lastWord && this.requestBody.complete ? AfterExchange.finish : AfterExchange.linger;
     record.totalMs = context.clock() - this.startedMs;
     counters.exchanges += 1;
     const statusClass = record.status === STATUS_CLIENT_GONE ? 0 : Math.floor(record.status / 100);
@@ -485,7 +490,7 @@ export class Exchange {
     this.delivery.replay.release();
     this.client = undefined;
     if (context.spareExchanges.length < SPARES_MAX) context.spareExchanges.push(this);
-    client.exchangeDone(keep, complete);
+    client.exchangeDone(keep ? AfterExchange.next : ending);
   }
 }
 

@@ -178,6 +178,13 @@ describe("request lines", () => {
 });
 
 describe("response lines", () => {
+  test("a minor version that we do not speak is not passed on", () => {
+    assert.equal(
+      answered(plain, "HTTP/1.9 200 OK\r\nContent-Length: 1\r\n\r\nx"),
+      "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+    );
+  });
+
   test("hop-by-hop lines go, the rest stays as it is", () => {
     assert.equal(
       answered(

@@ -11,6 +11,30 @@ const OK = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 const CLOSED = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
 const plain = { listener: { forwarded: false } };
 
+describe("a connection that we close ourselves", () => {
+  test("lingers, since the client's next request may be on its way and a reset would eat the response", () => {
+    scenario(
+      {
+        listener: {
+          forwarded: false,
+          limits: { headerBytesMax: 8192, headerCountMax: 100, connectionsMax: 100, exchangesPerConnectionMax: 1 },
+        },
+      },
+      (world) => {
+        const client = world.client(GET);
+        world.say(world.target(), OK);
+        assert.equal(world.hear(client), CLOSED);
+        assert.ok(client.ended);
+        world.say(client, GET);
+        assert.equal(client.ending, "", "what still comes is dropped");
+        client.putEnd();
+        world.run();
+        assert.notEqual(client.ending, "");
+      },
+    );
+  });
+});
+
 describe("a drain", () => {
   test("lets what is under way finish, says so to its clients, and is done when the last has left", () => {
     scenario(plain, (world) => {
@@ -29,10 +53,14 @@ describe("a drain", () => {
       world.run();
       world.say(world.target(1), OK);
       assert.equal(world.hear(idle), CLOSED);
+      idle.putEnd();
+      world.run();
       world.advance(5_000);
       assert.equal(done, 0);
       world.say(busyTarget, OK);
       assert.equal(world.hear(busy), CLOSED);
+      busy.putEnd();
+      world.run();
       world.advance(200);
       assert.equal(done, 1);
       world.advance(5_000);

@@ -6,8 +6,8 @@
 
 import net from "node:net";
 import { assert } from "../core/assert.ts";
-import type { EventClock } from "../core/event-clock.ts";
 import type { Milliseconds } from "../core/clock.ts";
+import type { EventClock } from "../core/event-clock.ts";
 import type { Arena } from "../wire/arena.ts";
 import type { Engine, ReadArea, Wire, WireOwner } from "./engine.ts";
 

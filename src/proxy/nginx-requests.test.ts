@@ -4,10 +4,10 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { describe, test } from "node:test";
-import { sinkTo } from "./test-sink.ts";
 import { createAccessLog } from "./access-log.ts";
 import { exchangeRecord } from "./exchange-record.ts";
 import { encodePath, normalizePath } from "./path.ts";
+import { sinkTo } from "./test-sink.ts";
 import { clientFromForwarded, compileTrusted } from "./trusted-proxies.ts";
 
 type Recording = {

@@ -13,7 +13,7 @@ import { type ExchangeFault, ExchangeFaults } from "./faults.ts";
 import { matchRoute, noRoute, normalizeHost, pathRefused } from "./match.ts";
 import { encodePath, normalizePath, rewritePrefix } from "./path.ts";
 import { lineText } from "./request-head.ts";
-import { type Variables, VariableBit } from "./template.ts";
+import { VariableBit, type Variables } from "./template.ts";
 
 /** One per exchange, filled for every request. Strings hold one byte a character. */
 export type RequestFacts = {
@@ -87,11 +87,12 @@ export function readRequest(context: Context, exchange: Exchange, head: RequestH
   if (action.kind !== "pool") return undefined;
   if (head.method === Method.trace) return ExchangeFaults.traceRefused;
   if (head.method === Method.connect && action.connect === "refuse") return ExchangeFaults.connectRefusedByRule;
-  facts.upgrade = head.upgrade && action.upgrade === "tunnel";
+  facts.upgrade = head.upgrade && action.upgrade === "tunnel" && !asksForH2c(bytes, head);
   facts.fallbackHost = head.hostEnd > head.hostStart ? "" : localHost(exchange);
   readKey(bytes, exchange, head, route, path);
   // A request without a path (`OPTIONS *`, CONNECT) has no prefix.
-  if (route.rewrite === undefined || head.form === TargetForm.asterisk || head.form === TargetForm.authority) return undefined;
+  if (route.rewrite === undefined || head.form === TargetForm.asterisk || head.form === TargetForm.authority)
+    return undefined;
   return rewrite(bytes, exchange, head, route.rewrite, path);
 }
 
@@ -106,6 +107,11 @@ function methodText(bytes: Buffer, head: RequestHead): string {
     default:
       return bytes.toString("latin1", head.methodStart, head.methodEnd);
   }
+}
+
+/** HTTP/2 in a tunnel would bring requests that no route has seen; without the Upgrade line the target answers in HTTP/1.1. */
+function asksForH2c(bytes: Buffer, head: RequestHead): boolean {
+  return /(^|[ ,])h2c?($|[ ,/])/i.test(allValues(bytes, head, HeaderId.upgrade));
 }
 
 /** As received, without the query; a request without a path is matched as `/`. */
@@ -144,7 +150,11 @@ function allValues(bytes: Buffer, head: RequestHead, id: HeaderId): string {
   for (let index = 0; index < head.lineCount; index++) {
     const at = index * LINE;
     if (head.lines[at + LineField.id] !== id) continue;
-    const value = bytes.toString("latin1", head.lines[at + LineField.valueStart]!, head.lines[at + LineField.valueEnd]!);
+    const value = bytes.toString(
+      "latin1",
+      head.lines[at + LineField.valueStart]!,
+      head.lines[at + LineField.valueEnd]!,
+    );
     all = all === "" ? value : `${all}, ${value}`;
   }
   return all;
@@ -198,7 +208,8 @@ function fillVariables(bytes: Buffer, exchange: Exchange, head: RequestHead, nee
   if (needs & VariableBit.host) variables.host = bytes.toString("latin1", head.hostStart, head.hostEnd);
   if (needs & VariableBit.scheme) variables.scheme = facts.scheme;
   if (needs & VariableBit.method) variables.method = methodText(bytes, head);
-  if (needs & VariableBit.path) variables.path = pathText(bytes, head) + bytes.toString("latin1", head.queryStart, head.pathEnd);
+  if (needs & VariableBit.path)
+    variables.path = pathText(bytes, head) + bytes.toString("latin1", head.queryStart, head.pathEnd);
   if (needs & VariableBit.query) variables.query = queryText(bytes, head);
   if (needs & VariableBit.listenerAddress) variables.listenerAddress = wire.localAddress;
   if (needs & VariableBit.listenerPort) variables.listenerPort = wire.localPort;

@@ -13,7 +13,13 @@ import { type CompiledHeaderRules, compileHeaderRules } from "./template.ts";
  * every name with `_` for that reason; we drop those that would speak in our place).
  */
 const lookalikes: CompiledHeaderRules = compileHeaderRules(
-  { set: [], add: [], remove: ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-real-ip"].flatMap(withUnderscores) },
+  {
+    set: [],
+    add: [],
+    remove: ["x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-forwarded-port", "x-real-ip"].flatMap(
+      withUnderscores,
+    ),
+  },
   headerNameHash,
 );
 

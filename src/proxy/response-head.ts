@@ -25,7 +25,7 @@ export function writeResponseHead(
   rules: CompiledHeaderRules | undefined,
   variables: Variables,
 ): boolean {
-  let changed = rules !== undefined || head.version !== 11 || framing.connection !== "";
+  let changed = rules !== undefined || head.version !== 11 || !head.exactVersion || framing.connection !== "";
   let chunkedKept = false;
   const { lines, lineCount } = head;
   for (let index = 0; index < lineCount; index++) {

@@ -176,7 +176,7 @@ describe("an idle connection that had been closed", () => {
     });
   });
 
-  test("fails a POST: the target may have read it", () => {
+  test("fails a POST: the target may have read it, and that counts against the target", () => {
     scenario(plain, (world) => {
       const client = withIdle(world);
       client.put(POST);
@@ -185,6 +185,7 @@ describe("an idle connection that had been closed", () => {
       world.run();
       assert.equal(world.opened, 1);
       assert.match(world.hear(client), /^HTTP\/1\.1 502 .*target\.closed/s);
+      assert.equal(world.status().counters.failures, 1);
     });
   });
 

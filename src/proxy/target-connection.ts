@@ -3,8 +3,8 @@
 
 import type { Milliseconds } from "../core/clock.ts";
 import type { Context } from "./context.ts";
-import type { Wire, WireOwner } from "./engine.ts";
 import type { Delivery } from "./delivery.ts";
+import type { Wire, WireOwner } from "./engine.ts";
 import type { TargetState } from "./pool-state.ts";
 
 export class TargetConnection implements WireOwner {

@@ -46,6 +46,17 @@ describe("Upgrade", () => {
     });
   });
 
+  test("to HTTP/2 is not passed on: what came through it would have passed no route", () => {
+    scenario(tunnels, (world) => {
+      const h2c = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAA\r\n";
+      const client = world.client(`GET / HTTP/1.1\r\nHost: h\r\n${h2c}\r\n`);
+      const wire = world.target();
+      assert.equal(world.hear(wire), "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
+      world.say(wire, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+      assert.match(world.hear(client), /^HTTP\/1\.1 200 /);
+    });
+  });
+
   test("that the route does not let through is an ordinary request", () => {
     scenario(refuses, (world) => {
       const client = world.client(UPGRADE);

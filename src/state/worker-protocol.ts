@@ -28,7 +28,12 @@ export type FromWorker =
   /** A failed report of live traffic, to be passed on to the other workers. */
   | { readonly type: "report"; readonly pool: string; readonly target: string; readonly code: string }
   /** Something an operator should read; the supervisor logs it. */
-  | { readonly type: "log"; readonly level: "info" | "warn" | "error"; readonly message: string; readonly fields: Record<string, unknown> };
+  | {
+      readonly type: "log";
+      readonly level: "info" | "warn" | "error";
+      readonly message: string;
+      readonly fields: Record<string, unknown>;
+    };
 
 export type WorkerStatus = {
   readonly pid: number;

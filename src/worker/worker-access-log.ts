@@ -44,7 +44,9 @@ export function createWorkerAccessLog(log: Log): WorkerAccessLog {
       return current;
     },
     reopen() {
-      file?.reopen().catch((error: unknown) => log.error("the access log could not be reopened", { error: String(error) }));
+      file
+        ?.reopen()
+        .catch((error: unknown) => log.error("the access log could not be reopened", { error: String(error) }));
     },
     async close() {
       await file?.close();

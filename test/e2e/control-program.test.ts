@@ -157,7 +157,7 @@ test("the demonstration balances, says what to try, and leaves nothing behind", 
   const leftovers = () => readdirSync(tmpdir()).filter((name) => name.startsWith("evenkeel-demo-"));
   const before = leftovers();
   const demo = startProgram(t, process.execPath, [join(root, "tools/demo.ts")], {
-    env: { DEMO_PORT: String(port) },
+    env: { DEMO_PORT: String(port), DEMO_ONE_PORT: String(await freePort()), DEMO_TWO_PORT: String(await freePort()) },
     graceMs: 20_000,
   });
   await until("the end of the greeting", () => demo.stdout().includes("Ctrl-C") || demo.exit() !== undefined, {

@@ -1,6 +1,5 @@
 // The demonstration behind `npm start` does what it tells its reader: it alternates, survives a demo server that is
-// killed, takes it back, and takes a reload. Its greeting and its clean end are in control-program.test.ts. The demo
-// servers have fixed ports (9001 and 9002): a machine that needs those itself skips.
+// killed, takes it back, and takes a reload. Its greeting and its clean end are in control-program.test.ts.
 
 import assert from "node:assert/strict";
 import { createServer } from "node:net";
@@ -9,24 +8,20 @@ import { type TestContext, test } from "node:test";
 import { listenOn, startEcho } from "./http-kit.ts";
 import { ask, evenkeel, freePort, isAlive, type Program, root, runProgram, startProgram, until } from "./kit.ts";
 
-const demoPorts = [9001, 9002];
+type Demo = {
+  readonly program: Program;
+  readonly port: number;
+  readonly one: number;
+  readonly targets: readonly number[];
+};
 
-async function portsTaken(t: TestContext): Promise<boolean> {
-  for (const port of demoPorts) {
-    const free = await new Promise<boolean>((resolve) => {
-      const server = createServer().once("error", () => resolve(false));
-      server.listen({ port, host: "127.0.0.1", exclusive: true }, () => server.close(() => resolve(true)));
-    });
-    if (free) continue;
-    t.skip(`port ${port} of the demo servers is in use on this machine`);
-    return true;
-  }
-  return false;
-}
-
-function startDemo(t: TestContext, port: number): Program {
-  const env = { DEMO_PORT: String(port) };
-  return startProgram(t, process.execPath, [join(root, "tools/demo.ts")], { env, graceMs: 20_000 });
+async function startDemo(t: TestContext, taken?: number): Promise<Demo> {
+  const port = taken ?? (await freePort());
+  const one = await freePort();
+  const two = await freePort();
+  const env = { DEMO_PORT: String(port), DEMO_ONE_PORT: String(one), DEMO_TWO_PORT: String(two) };
+  const program = startProgram(t, process.execPath, [join(root, "tools/demo.ts")], { env, graceMs: 20_000 });
+  return { program, port, one, targets: [one, two] };
 }
 
 async function nameOf(port: number): Promise<string> {
@@ -35,9 +30,7 @@ async function nameOf(port: number): Promise<string> {
 }
 
 test("the demonstration alternates, goes on without a killed server, takes it back, and takes a reload", async (t) => {
-  if (await portsTaken(t)) return;
-  const port = await freePort();
-  const demo = startDemo(t, port);
+  const { program: demo, port, one } = await startDemo(t);
   await until("its greeting", () => demo.stdout().includes("Ctrl-C"), { timeoutMs: 30_000, onTimeout: demo.stderr });
   const pids = [...demo.stdout().matchAll(/\(pid (\d+)\)/g)].map((match) => Number(match[1]));
   const socket = /--socket (\S+)/.exec(demo.stdout())?.[1] ?? assert.fail("no socket told");
@@ -50,7 +43,7 @@ test("the demonstration alternates, goes on without a killed server, takes it ba
   process.kill(victim, "SIGTERM");
   await until("its end", () => !isAlive(victim));
   for (let count = 0; count < 10; count++) assert.equal(await nameOf(port), "two");
-  await startEcho(t, "one again", demoPorts[0]);
+  await startEcho(t, "one again", one);
   await until("its return", async () => (await nameOf(port)) === "one again", { timeoutMs: 20_000, everyMs: 100 });
 
   const reloaded = await runProgram(t, evenkeel, ["reload", "--socket", socket]);
@@ -64,11 +57,9 @@ test("the demonstration alternates, goes on without a killed server, takes it ba
 });
 
 test("a demonstration whose port is taken says who holds it, ends with 1 and leaves nobody behind", async (t) => {
-  if (await portsTaken(t)) return;
-  const holder = createServer();
-  const port = await listenOn(t, holder, () => {});
-  const demo = startDemo(t, port);
+  const port = await listenOn(t, createServer(), () => {});
+  const { program: demo, targets } = await startDemo(t, port);
   assert.deepEqual(await demo.exited(), { code: 1, signal: null });
   assert.match(demo.stderr(), new RegExp(`127\\.0\\.0\\.1:${port} is in use by process ${process.pid}`));
-  for (const at of demoPorts) await assert.rejects(ask({ port: at }), { code: "ECONNREFUSED" });
+  for (const at of targets) await assert.rejects(ask({ port: at }), { code: "ECONNREFUSED" });
 });

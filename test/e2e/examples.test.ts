@@ -28,10 +28,14 @@ describe("an example boots as it stands", { skip: process.getuid?.() === 0 ? fal
       const file = join(root, "examples", name);
       const command = ["--net", "--mount", "sh", "-c", alone, "sh", join(root, "evenkeel"), "run", "-c", file];
       const program = startProgram(t, "unshare", command, { env: { ...process.env, EVENKEEL_SOCKET: socket } });
-      await until(`${name} is ready`, () => program.stderr().includes('"message":"ready"') || program.exit() !== undefined, {
-        timeoutMs: 20_000,
-        onTimeout: () => program.stderr(),
-      });
+      await until(
+        `${name} is ready`,
+        () => program.stderr().includes('"message":"ready"') || program.exit() !== undefined,
+        {
+          timeoutMs: 20_000,
+          onTimeout: () => program.stderr(),
+        },
+      );
       assert.equal(program.exit(), undefined, program.stderr());
       program.signal("SIGTERM");
       assert.equal((await program.exited()).code, 0, program.stderr());

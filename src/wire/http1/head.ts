@@ -115,6 +115,8 @@ export type RequestHead = Head & {
 };
 
 export type ResponseHead = Head & {
+  /** The version is the one that stands there; false for HTTP/1.2 to 1.9, which are read as 1.1 and must not be passed on. */
+  exactVersion: boolean;
   /** 100 to 599. */
   status: number;
   /** The reason phrase; start = end when there is none. */
@@ -169,6 +171,7 @@ export function responseHead(lineCountMax: number = LINE_COUNT_CEILING): Respons
     connectionUpgrade: false,
     connectionNamed: 0,
     upgradeLine: -1,
+    exactVersion: true,
     status: 0,
     reasonStart: 0,
     reasonEnd: 0,

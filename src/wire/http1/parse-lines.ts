@@ -12,7 +12,8 @@ import { APPLIED_ID_LAST, applyLine, markNamedLines } from "./line-fields.ts";
 const { COLON, CR, HTAB, LF, SP } = Byte;
 const tokenLower = TOKEN_LOWER;
 const lineSize = LINE;
-const field = LineField;
+const { id: ID, hash: HASH, nameStart: NAME_START, nameEnd: NAME_END } = LineField;
+const { valueStart: VALUE_START, valueEnd: VALUE_END, end: END, hopByHop: HOP_BY_HOP } = LineField;
 const appliedIdLast = APPLIED_ID_LAST;
 
 /**
@@ -58,14 +59,14 @@ export function parseLines(
 
     const id = headerIdOf(hash, bytes, nameStart, nameEnd);
     const line = index * lineSize;
-    lines[line + field.id] = id;
-    lines[line + field.hash] = hash;
-    lines[line + field.nameStart] = nameStart;
-    lines[line + field.nameEnd] = nameEnd;
-    lines[line + field.valueStart] = valueStart;
-    lines[line + field.valueEnd] = valueEnd;
-    lines[line + field.end] = at;
-    lines[line + field.hopByHop] = 0;
+    lines[line + ID] = id;
+    lines[line + HASH] = hash;
+    lines[line + NAME_START] = nameStart;
+    lines[line + NAME_END] = nameEnd;
+    lines[line + VALUE_START] = valueStart;
+    lines[line + VALUE_END] = valueEnd;
+    lines[line + END] = at;
+    lines[line + HOP_BY_HOP] = 0;
     if (id !== 0 && id <= appliedIdLast) {
       const fault = applyLine(bytes, head, index, request);
       if (fault !== 0) return fault;

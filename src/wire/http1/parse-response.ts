@@ -24,6 +24,7 @@ export function parseStatusLine(arena: Arena, start: number, end: number, head: 
   if (minor < 0 || minor > 9) return Fault.statusInvalid;
   // RFC 9110 section 2.5: a higher minor version is read as the highest one we know.
   head.version = minor === 0 ? 10 : 11;
+  head.exactVersion = minor <= 1;
   at++;
   if (at >= end) return 0;
   if (bytes[at] !== SP) return Fault.statusInvalid;
