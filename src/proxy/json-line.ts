@@ -13,7 +13,7 @@ const knownMethods = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"
 /** Targets whose part of the line is kept; more, and all are made anew. */
 const PLACES_MAX = 4096;
 
-/** Everything in a line that a target's place in the configuration decides. */
+/** Everything in a line, up to the number of tries, that a target's place in the configuration decides. */
 type Place = { readonly listener: string; readonly route: string; readonly pool: string; readonly bytes: Uint8Array };
 /** The last value of a field that repeats from line to line, and its member. */
 type Repeated = { text: string; bytes: Uint8Array };
@@ -30,14 +30,16 @@ const clientAddress = latin1(',"client.address":"');
 const clientPort = latin1('","client.port":');
 const peerAddress = latin1(',"network.peer.address":"');
 const peerPort = latin1('","network.peer.port":');
-const referer = latin1(',"http.request.header.referer":["');
 const requestSize = latin1(',"http.request.body.size":');
 const statusCode = latin1(',"http.response.status_code":');
+/** The usual: no request body, and 200. */
+const nothingThen200 = latin1(',"http.request.body.size":0,"http.response.status_code":200,"http.response.body.size":');
 const responseSize = latin1(',"http.response.body.size":');
 const errorType = latin1(',"error.type":"');
-const tries = latin1(',"evenkeel.tries":');
 const durationTotal = latin1(',"evenkeel.duration.total":');
 const durationConnect = latin1(',"evenkeel.duration.connect":');
+/** The usual: on a kept connection. */
+const keptThenFirstByte = latin1(',"evenkeel.duration.connect":0.000000,"evenkeel.duration.first_byte":');
 const durationFirstByte = latin1(',"evenkeel.duration.first_byte":');
 const requestId = latin1(',"evenkeel.request_id":"');
 const lineEnd = latin1("}\n");
@@ -48,6 +50,7 @@ export class JsonLine {
   private readonly beginnings = new Map<string, Uint8Array>();
   private readonly places = new Map<string, Place>();
   private readonly host: Repeated = { text: "", bytes: new Uint8Array(0) };
+  private readonly referer: Repeated = { text: "", bytes: new Uint8Array(0) };
   private readonly userAgent: Repeated = { text: "", bytes: new Uint8Array(0) };
   private second = Number.NaN;
   private secondBytes: Uint8Array = new Uint8Array(0);
@@ -55,7 +58,7 @@ export class JsonLine {
   constructor(node: string) {
     this.node = `,"evenkeel.node":"${escapeJson(node)}"`;
     for (const method of knownMethods) {
-      this.beginnings.set(method, latin1(`Z","http.request.method":"${method}","url.scheme":"`));
+      this.beginnings.set(method, latin1(`Z","http.request.method":"${method}","url.scheme":"http","url.path":"`));
     }
   }
 
@@ -74,9 +77,8 @@ export class JsonLine {
     this.writeClient(record);
     if (record.userAgent !== "") line.copy(member(this.userAgent, ',"user_agent.original":"', record.userAgent));
     if (record.referer !== "") {
-      line.copy(referer);
-      line.text(escapeJson(record.referer));
-      line.text('"]');
+      line.copy(member(this.referer, ',"http.request.header.referer":["', record.referer));
+      line.text("]");
     }
     this.writeResponse(record);
     line.copy(this.placeOf(record));
@@ -97,15 +99,9 @@ export class JsonLine {
   private writeRequest(record: ExchangeRecord): void {
     const { line } = this;
     const { method, target } = record;
-    const beginning = this.beginnings.get(method);
+    const beginning = record.scheme === "http" ? this.beginnings.get(method) : undefined;
     if (beginning !== undefined) line.copy(beginning);
-    else {
-      line.text('Z","http.request.method":"_OTHER","http.request.method_original":"');
-      line.text(escapeJson(method));
-      line.text('","url.scheme":"');
-    }
-    line.text(escapeJson(record.scheme));
-    line.text('","url.path":"');
+    else this.writeUncommon(method, record.scheme);
     const start = target.charCodeAt(0) === 0x2f ? 0 : pathStart(target);
     const question = target.indexOf("?", start);
     if (question < 0) line.text(escapeJson(start === 0 ? target : target.slice(start)));
@@ -115,6 +111,19 @@ export class JsonLine {
       line.text(escapeJson(target.slice(question + 1)));
     }
     line.copy(record.version === 10 ? protocol10 : protocol11);
+  }
+
+  private writeUncommon(method: string, scheme: string): void {
+    const { line } = this;
+    line.text('Z","http.request.method":"');
+    if (this.beginnings.has(method)) line.text(method);
+    else {
+      line.text('_OTHER","http.request.method_original":"');
+      line.text(escapeJson(method));
+    }
+    line.text('","url.scheme":"');
+    line.text(escapeJson(scheme));
+    line.text('","url.path":"');
   }
 
   private writeClient(record: ExchangeRecord): void {
@@ -138,13 +147,16 @@ export class JsonLine {
 
   private writeResponse(record: ExchangeRecord): void {
     const { line } = this;
-    line.copy(requestSize);
-    line.integer(record.requestBodyBytes);
-    if (record.status > 0) {
-      line.copy(statusCode);
-      line.integer(record.status);
+    if (record.requestBodyBytes === 0 && record.status === 200) line.copy(nothingThen200);
+    else {
+      line.copy(requestSize);
+      line.integer(record.requestBodyBytes);
+      if (record.status > 0) {
+        line.copy(statusCode);
+        line.integer(record.status);
+      }
+      line.copy(responseSize);
     }
-    line.copy(responseSize);
     line.integer(record.responseBodyBytes);
     if (record.errorCode === "") return;
     line.copy(errorType);
@@ -154,12 +166,23 @@ export class JsonLine {
 
   private writeDelivery(record: ExchangeRecord): void {
     const { line } = this;
-    line.copy(tries);
     line.integer(record.tries);
     if (record.totalMs >= 0) {
       line.copy(durationTotal);
       line.seconds(record.totalMs);
     }
+    if (record.connectMs === 0 && record.firstByteMs >= 0) {
+      line.copy(keptThenFirstByte);
+      line.seconds(record.firstByteMs);
+    } else this.writeWaits(record);
+    if (record.requestId === "") return;
+    line.copy(requestId);
+    line.text(escapeJson(record.requestId));
+    line.quote();
+  }
+
+  private writeWaits(record: ExchangeRecord): void {
+    const { line } = this;
     if (record.connectMs >= 0) {
       line.copy(durationConnect);
       line.seconds(record.connectMs);
@@ -168,10 +191,6 @@ export class JsonLine {
       line.copy(durationFirstByte);
       line.seconds(record.firstByteMs);
     }
-    if (record.requestId === "") return;
-    line.copy(requestId);
-    line.text(escapeJson(record.requestId));
-    line.quote();
   }
 
   private placeOf(record: ExchangeRecord): Uint8Array {
@@ -185,7 +204,7 @@ export class JsonLine {
     if (route !== "") text += `,"evenkeel.route":"${escapeJson(route)}"`;
     if (pool !== "") text += `,"evenkeel.pool":"${escapeJson(pool)}"`;
     if (record.targetAddress !== "") text += `,"evenkeel.target":"${escapeJson(record.targetAddress)}"`;
-    const bytes = latin1(text);
+    const bytes = latin1(`${text},"evenkeel.tries":`);
     if (this.places.size >= PLACES_MAX) this.places.clear();
     this.places.set(record.targetAddress, { listener, route, pool, bytes });
     return bytes;

@@ -3,9 +3,13 @@
 
 /** Below this a loop over the characters is faster than Buffer.write. */
 const LOOP_WRITE_MAX = 32;
+/** Below this a loop over the bytes is faster than TypedArray.set. */
+const LOOP_COPY_MAX = 48;
 const FIRST_SIZE = 4096;
 const QUOTE = 0x22;
 const ZERO = 0x30;
+/** Below this, integer division. */
+const INT_MAX = 0x7fffffff;
 
 export class LineBytes {
   bytes: Buffer = Buffer.allocUnsafeSlow(FIRST_SIZE);
@@ -20,9 +24,13 @@ export class LineBytes {
   }
 
   copy(from: Uint8Array): void {
-    this.reserve(from.length);
-    this.bytes.set(from, this.length);
-    this.length += from.length;
+    const size = from.length;
+    this.reserve(size);
+    const { bytes } = this;
+    const at = this.length;
+    if (size < LOOP_COPY_MAX) for (let index = 0; index < size; index++) bytes[at + index] = from[index]!;
+    else bytes.set(from, at);
+    this.length = at + size;
   }
 
   /** One byte a character. */
@@ -45,8 +53,13 @@ export class LineBytes {
   /** A whole number of 0 to 2^53 - 1 in decimal. */
   integer(value: number): void {
     this.reserve(16);
-    let digits = 1;
-    for (let rest = value; rest >= 10; rest = Math.floor(rest / 10)) digits += 1;
+    if (value < 10) {
+      this.bytes[this.length] = ZERO + value;
+      this.length += 1;
+      return;
+    }
+    let digits = 2;
+    for (let limit = 100; value >= limit; limit *= 10) digits += 1;
     this.digits(value, digits);
   }
 
@@ -67,7 +80,7 @@ export class LineBytes {
     const { bytes } = this;
     let rest = value;
     for (let at = this.length + count - 1; at >= this.length; at--) {
-      const tenth = Math.floor(rest / 10);
+      const tenth = rest < INT_MAX ? (rest / 10) | 0 : Math.floor(rest / 10);
       bytes[at] = ZERO + (rest - tenth * 10);
       rest = tenth;
     }

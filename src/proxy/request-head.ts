@@ -8,6 +8,8 @@ import { type HeadWriter, markReplaced, writeRules } from "./head-writer.ts";
 import type { RequestFacts } from "./request-facts.ts";
 import { type CompiledHeaderRules, compileHeaderRules } from "./template.ts";
 
+const LOWER_X = 0x78;
+
 /**
  * Names that a CGI or WSGI target cannot tell from the lines about the client, since it turns `-` into `_` (nginx drops
  * every name with `_` for that reason; we drop those that would speak in our place).
@@ -22,6 +24,18 @@ const lookalikes: CompiledHeaderRules = compileHeaderRules(
   },
   headerNameHash,
 );
+
+function dropLookalikes(bytes: Uint8Array, head: RequestHead, dropped: Uint8Array): void {
+  const { lines, lineCount } = head;
+  for (let index = 0; index < lineCount; index++) {
+    const at = index * LINE;
+    // They all begin with x, and few others do; the names with `-` have an id of their own.
+    if (lines[at + LineField.id] !== HeaderId.other || (bytes[lines[at + LineField.nameStart]!]! | 0x20) !== LOWER_X)
+      continue;
+    markReplaced(lookalikes, bytes, head, dropped);
+    return;
+  }
+}
 
 /** Every spelling of a name with one `-` or more turned into `_`. */
 function withUnderscores(name: string): string[] {
@@ -39,7 +53,7 @@ export function writeRequestHead(
   rules: CompiledHeaderRules | undefined,
 ): void {
   markDropped(head, dropped, facts);
-  if (facts.forwarded) markReplaced(lookalikes, writer.bytes, head, dropped);
+  if (facts.forwarded) dropLookalikes(writer.bytes, head, dropped);
   if (rules !== undefined) markReplaced(rules, writer.bytes, head, dropped);
   writeRequestLine(writer, head, facts.path);
   writer.keptLines(head, dropped);
