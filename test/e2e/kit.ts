@@ -261,13 +261,14 @@ export type RawClient = {
   closed(timeoutMs?: number): Promise<string>;
 };
 
-/** A TCP connection that shows bytes as they are. Destroyed with its scope. */
+/** A connection to a TCP port, or to the path of a unix socket, that shows bytes as they are. Destroyed with its scope. */
 export async function rawClient(
   scope: Scope,
-  port: number,
+  to: number | string,
   options: { readonly host?: string; readonly timeoutMs?: number } = {},
 ): Promise<RawClient> {
-  const socket = connect({ port, host: options.host ?? "127.0.0.1", allowHalfOpen: true });
+  const address = typeof to === "string" ? { path: to } : { port: to, host: options.host ?? "127.0.0.1" };
+  const socket = connect({ ...address, allowHalfOpen: true });
   atEnd(scope, () => {
     socket.destroy();
   });
