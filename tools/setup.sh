@@ -1,9 +1,9 @@
 #!/bin/sh
 # Makes a checkout ready to run: its npm packages (Node 24 is one of them) and, with --tests, the Debian packages that
-# tests and benchmarks put beside the program. The npm scripts and ./evenkeel call it every time, so it says and changes
-# nothing when nothing is missing, and two of them may run at once. All it says goes to standard error: standard output
-# belongs to the program that is started next. Exit code 1: the checkout cannot run; a missing Debian package is no such
-# thing, the tests that need it are skipped and say so.
+# tests and benchmarks put beside the program. The npm scripts call it every time, so it says and changes nothing when
+# nothing is missing, and two of them may run at once; ./evenkeel calls it only while there is no Node 24. All it says
+# goes to standard error: standard output belongs to the program that is started next. Exit code 1: the checkout cannot
+# run; a missing Debian package is no such thing, the tests that need it are skipped and say so.
 #
 # It must not start or enable a service, change package-lock.json, or replace a file of the machine's administrator.
 set -eu

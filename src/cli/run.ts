@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import type { Command } from "commander";
 import { Option } from "commander";
 import type { AdminServer } from "../admin/server.ts";
+import type { HeartbeatConfig } from "../control/heartbeat.ts";
 import type { Supervisor } from "../control/supervisor.ts";
 import type { SlotsConfig } from "../control/worker-slots.ts";
 import { formatSocketAddress } from "../core/address.ts";
@@ -20,6 +21,7 @@ export type RunOptions = {
   readonly workerPath: string;
   /** Waits other than the usual ones. */
   readonly slots?: Partial<SlotsConfig>;
+  readonly heartbeat?: Partial<HeartbeatConfig>;
   readonly log: Log;
   readonly err: (text: string) => void;
 };
@@ -67,6 +69,7 @@ export async function runNode(options: RunOptions): Promise<ExitCode> {
     load,
     workerPath: options.workerPath,
     slots: options.slots ?? {},
+    heartbeat: options.heartbeat ?? {},
     version: programVersion(),
     log,
     clock: () => performance.now(),

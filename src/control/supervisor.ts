@@ -10,6 +10,8 @@ import { claimLogPath } from "../io/log-path.ts";
 import type { Config } from "../model/config.ts";
 import { type Snapshot, toSnapshot } from "../state/snapshot.ts";
 import type { FromWorker, WorkerStatus } from "../state/worker-protocol.ts";
+import type { HeartbeatConfig } from "./heartbeat.ts";
+import { HeartbeatWatch } from "./heartbeat-watch.ts";
 import { refuseChange } from "./judge-change.ts";
 import { type BoundAddress, closeDropped, desiredListeners, planSockets, type SocketPlan } from "./listener-sockets.ts";
 import type { LoadedConfig } from "./load-config.ts";
@@ -38,6 +40,7 @@ export type SupervisorOptions = {
   /** Monotonic. */
   readonly clock: Clock;
   readonly slots?: Partial<SlotsConfig>;
+  readonly heartbeat?: Partial<HeartbeatConfig>;
 };
 
 export type ReloadOutcome =
@@ -55,6 +58,7 @@ export class Supervisor {
   readonly #log: Log;
   readonly #startedAt: Milliseconds;
   readonly #workers = new Map<number, WorkerProcess>();
+  readonly #heartbeat: HeartbeatWatch;
   readonly #questions = new StatusQuestions();
   readonly #reloads = new Turns<ReloadOutcome>(() => this.#reloadOnce());
   readonly #inputs: SlotsInput[] = [];
@@ -72,6 +76,12 @@ export class Supervisor {
     this.#slotsConfig = { ...slotsConfigDefault, ...options.slots };
     this.#log = options.log;
     this.#startedAt = options.clock();
+    this.#heartbeat = new HeartbeatWatch({
+      config: options.heartbeat,
+      clock: options.clock,
+      hangs: (slot, silentMs) =>
+        this.#input({ type: "broken", slot, reason: `it hangs: not a word from it for ${Math.round(silentMs)} ms` }),
+    });
     this.#config = options.config;
     this.#snapshot = toSnapshot(options.config, 1);
   }
@@ -86,6 +96,7 @@ export class Supervisor {
 
   /** Starts the workers on the open sockets. */
   start(): void {
+    this.#heartbeat.start();
     this.#takeUp(this.#config, { next: this.#bounds, dropped: [] }, 1);
   }
 
@@ -225,7 +236,7 @@ export class Supervisor {
     if (this.#stepping) return;
     this.#stepping = true;
     for (let next = this.#inputs.shift(); next !== undefined; next = this.#inputs.shift()) {
-      const { state, effects } = stepSlots(this.#slotsConfig, this.#state, next, this.#options.clock());
+      const { state, effects } = stepSlots(this.#slotsConfig, this.#state, next, this.#heartbeat.waking());
       this.#state = state;
       for (const effect of effects) this.#perform(effect);
     }
@@ -234,11 +245,14 @@ export class Supervisor {
     for (const look of [...this.#watchers]) look();
   }
 
+  // The machine goes by waking time, and hears first what came while we stood still (an immediate runs after the channels
+  // are read): a worker that answered in time, or could not because all stood still, must not be killed for it.
   #setTimer(): void {
     clearTimeout(this.#timer);
     const at = nextTimerAt(this.#state);
     if (at === undefined) return;
-    this.#timer = setTimeout(() => this.#input({ type: "tick" }), Math.max(0, Math.ceil(at - this.#options.clock())));
+    const tick = () => setImmediate(() => this.#input({ type: "tick" }));
+    this.#timer = setTimeout(tick, Math.max(0, Math.ceil(at - this.#heartbeat.waking())));
   }
 
   #perform(effect: SlotsEffect): void {
@@ -294,6 +308,7 @@ export class Supervisor {
       },
       exited: (code, signal) => {
         this.#workers.delete(slot);
+        this.#heartbeat.ended(slot);
         this.#input({ type: "exited", slot, code, signal });
       },
     });
@@ -316,7 +331,10 @@ export class Supervisor {
   }
 
   #takeMessage(slot: number, message: FromWorker): void {
+    this.#heartbeat.heard(slot);
     switch (message.type) {
+      case "beat":
+        break;
       case "ready":
         this.#input({ type: "ready", slot });
         break;

@@ -5,6 +5,7 @@ import { decodeFromWorker } from "./worker-process.ts";
 test("messages of the protocol pass as they are", () => {
   for (const message of [
     { type: "ready" },
+    { type: "beat" },
     { type: "applied", generation: 3 },
     { type: "listening", listener: "web" },
     { type: "status", id: 1, status: {} },

@@ -117,6 +117,7 @@ export function decodeFromWorker(message: unknown): FromWorker | undefined {
   const ok = (() => {
     switch (fields["type"]) {
       case "ready":
+      case "beat":
         return true;
       case "applied":
         return Number.isInteger(fields["generation"]);

@@ -216,6 +216,45 @@ test("a worker that was full is handed its socket once more, and again only when
   assert.equal(run.state.slots[0]?.phase, "serving");
 });
 
+test("a worker that hangs is killed, whatever it was about to do, and replaced once it has ended", () => {
+  const hangs = { type: "broken", slot: 0, reason: "it hangs" } as const;
+  const applying = script();
+  applying.change(1);
+  applying.serve(0);
+  applying.change(2);
+  const listening = script();
+  listening.change(1, [web, api]);
+  listening.serve(0, 1, [web]);
+  const serving = script();
+  serving.change(1);
+  serving.serve(0);
+  for (const [phase, run] of Object.entries({ applying, listening, serving })) {
+    assert.equal(run.state.slots[0]?.phase, phase);
+    assert.equal(run.feed(hangs)[0], "kill 0");
+    assert.deepEqual(run.feed(hangs), []);
+    // What it had said before the signal reached it asks for nothing more.
+    assert.deepEqual(run.feed({ type: "applied", slot: 0, generation: run.state.generation }), []);
+    assert.equal(nextTimerAt(run.state), undefined);
+    assert.deepEqual(run.exit(0, null, "SIGKILL"), ["crashed 0 restart in 0", "spawn 0"]);
+  }
+});
+
+test("a worker that hangs while it drains is killed before its deadline, and one that drains as it is killed is gone", () => {
+  const hangs = { type: "broken", slot: 0, reason: "it hangs" } as const;
+  const drained = script();
+  drained.change(1);
+  drained.serve(0);
+  drained.feed({ type: "drain", deadlineMs: 600_000 });
+  assert.deepEqual(drained.feed(hangs), ["kill 0"]);
+  assert.deepEqual(drained.exit(0, null, "SIGKILL"), ["allGone"]);
+  const killed = script();
+  killed.change(1);
+  killed.serve(0);
+  killed.feed(hangs);
+  assert.deepEqual(killed.feed({ type: "drain", deadlineMs: 600_000 }), []);
+  assert.deepEqual(killed.exit(0, null, "SIGKILL"), ["allGone"]);
+});
+
 test("a drain ends with all gone when the last worker has ended, and starts nobody again", () => {
   const run = script();
   run.change(1, [web], 2);

@@ -83,7 +83,7 @@ export type SlotsInput =
   | { readonly type: "listening"; readonly slot: number; readonly listener: string }
   /** It gave the socket of this listener back when it was full, and has room again. */
   | { readonly type: "room"; readonly slot: number; readonly listener: string }
-  /** A handle or a message could not be sent, or the worker broke the protocol: it is replaced. */
+  /** A handle or a message could not be sent, the worker broke the protocol, or it hangs: it is replaced. */
   | { readonly type: "broken"; readonly slot: number; readonly reason: string }
   | { readonly type: "exited"; readonly slot: number; readonly code: number | null; readonly signal: string | null }
   /** Everybody out within the deadline; again with a shorter one to hurry. */
@@ -127,7 +127,7 @@ export function nextTimerAt(state: SlotsState): Milliseconds | undefined {
   return next;
 }
 
-/** One step of the machine. `now` is monotonic and must not go back between steps. */
+/** One step of the machine. `now` is monotonic and must not go back between steps; it is that of waking-clock.ts. */
 export function stepSlots(config: SlotsConfig, before: SlotsState, input: SlotsInput, now: Milliseconds): SlotsStep {
   const effects: SlotsEffect[] = [];
   const moved = { ...before, ...move(config, before, input, now, effects) };

@@ -5,6 +5,9 @@ import type { Milliseconds } from "../core/clock.ts";
 import type { ListenerCounters, TargetCounters } from "./counters.ts";
 import type { Snapshot } from "./snapshot.ts";
 
+/** How often a worker says `beat`. */
+export const beatInterval: Milliseconds = 1_000;
+
 export type ToWorker =
   /** Swap in this snapshot; answered by `applied`. Listeners that it no longer names are closed, their connections finish. */
   | { readonly type: "snapshot"; readonly snapshot: Snapshot }
@@ -20,6 +23,8 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly type: "ready" }
+  /** Said every `beatInterval` from `ready` to its end: its event loop turns. Any other message says so too. */
+  | { readonly type: "beat" }
   | { readonly type: "applied"; readonly generation: number }
   | { readonly type: "listening"; readonly listener: string }
   | { readonly type: "status"; readonly id: number; readonly status: WorkerStatus }

@@ -8,7 +8,7 @@ import { seededRandom } from "../core/random.ts";
 import { DataPlane } from "../proxy/data-plane.ts";
 import { ARENA_BYTES, READ } from "../proxy/layout.ts";
 import { createNetEngine } from "../proxy/net-engine.ts";
-import type { FromWorker, ToWorker } from "../state/worker-protocol.ts";
+import { beatInterval, type FromWorker, type ToWorker } from "../state/worker-protocol.ts";
 import { createArena } from "../wire/arena.ts";
 import { createListening } from "./listening.ts";
 import { createWorkerAccessLog } from "./worker-access-log.ts";
@@ -95,10 +95,25 @@ async function leave(): Promise<void> {
   process.exit(0);
 }
 
+let beatUnderWay = false;
+
+// One at a time: a supervisor that stands still must not find an hour of beats, nor may they fill our memory. One that
+// could not be sent (the channel is closed) is told by "disconnect".
+function beat(): void {
+  if (beatUnderWay || !process.connected) return;
+  beatUnderWay = true;
+  process.send?.({ type: "beat" } satisfies FromWorker, beatSent);
+}
+
+function beatSent(): void {
+  beatUnderWay = false;
+}
+
 process.on("message", (message, handle) => take(message as ToWorker, handle));
 process.on("disconnect", () => {
   if (!draining) drain(ORPHAN_DRAIN_MS);
 });
 // The terminal's Ctrl-C reaches the whole group; only the supervisor decides what it means.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => {});
+setInterval(beat, beatInterval).unref();
 say({ type: "ready" });
