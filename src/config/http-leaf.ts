@@ -11,7 +11,7 @@ import {
   socketAddressExpected,
 } from "../core/address.ts";
 import type { BindAddress, HostMatch } from "../model/listener.ts";
-import { parseTemplate, variableNames } from "../model/variables.ts";
+import { parseTemplate, type TemplatePart, variableNames } from "../model/variables.ts";
 import { keyLeaf, leaf, type Reading, read, refuse, textReader } from "./leaf.ts";
 import { headerNameLengthMax, headerValueLengthMax, pathLengthMax, regexLengthMax } from "./limits.ts";
 import { nearest } from "./nearest.ts";
@@ -219,9 +219,14 @@ export function headerName(options: { readonly rule: boolean }) {
 
 const headerValueExpected = "text of printable ASCII characters";
 
+/** Why no target is known where a template stands, or that one is. */
+export type TargetKnown = "picked" | "the request is written before a target is picked" | "a redirect has no target";
+
 /** A header value (RFC 9110 section 5.5, without obs-text) that may hold $variables. */
-export function headerValue() {
-  const reader = textReader(headerValueExpected, (text) => readPlainValue(text, readTemplate));
+export function headerValue(options: { readonly target: TargetKnown }) {
+  const reader = textReader(headerValueExpected, (text) =>
+    readPlainValue(text, (plain) => readTemplate(plain, options.target)),
+  );
   return leaf(reader, { type: "string" }, headerValueExpected);
 }
 
@@ -248,13 +253,17 @@ function readPlainValue(text: string, then: (text: string) => Reading<string>): 
   return then(text);
 }
 
-function readTemplate(text: string): Reading<string> {
+function readTemplate(text: string, target: TargetKnown): Reading<string> {
   const parsed = parseTemplate(text);
-  if (parsed.ok) return read(text);
+  if (parsed.ok) {
+    if (target === "picked" || !namesTarget(parsed.value)) return read(text);
+    return refuse("config.variable.target", `\`$targetAddress\` is empty here, for ${target}`, targetVariableExpected);
+  }
   const { code, detail } = parsed.failure;
   if (code === "template.variable") {
-    const known = nearest(detail, variableNames);
-    const expected = `one of ${variableNames.map((variable) => `$${variable}`).join(", ")}`;
+    const names = target === "picked" ? variableNames : variableNames.filter((name) => name !== "targetAddress");
+    const known = nearest(detail, names);
+    const expected = `one of ${names.map((variable) => `$${variable}`).join(", ")}`;
     return refuse("config.variable.unknown", `the variable \`$${detail}\` is unknown`, expected, known && `$${known}`);
   }
   return refuse(
@@ -262,6 +271,13 @@ function readTemplate(text: string): Reading<string> {
     `${detail} in \`${text}\``,
     "a variable such as $clientAddress, or `$$` for a dollar",
   );
+}
+
+export const targetVariableExpected = "it in the `responseHeaders` of a route with a `pool`";
+
+/** True when a template holds the variable that only an answer of a target can fill. */
+export function namesTarget(parts: readonly TemplatePart[]): boolean {
+  return parts.some((part) => part.kind === "variable" && part.name === "targetAddress");
 }
 
 const locationExpected = "a URL or path of printable ASCII characters without blanks";
@@ -272,7 +288,7 @@ export function location() {
     if (text === "" || text.length > headerValueLengthMax || !/^[!-~]+$/.test(text)) {
       return refuse("config.location", `\`${text}\` is no location`, locationExpected);
     }
-    return readTemplate(text);
+    return readTemplate(text, "a redirect has no target");
   });
   return leaf(reader, { type: "string" }, locationExpected);
 }

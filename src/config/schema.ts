@@ -14,6 +14,7 @@ import {
   plainHeaderValue,
   regex,
   rewritePath,
+  type TargetKnown,
   targetKey,
 } from "./http-leaf.ts";
 import {
@@ -157,26 +158,26 @@ const pathMatch = z
   ])
   .describe("Which paths, decoded and normalized; by default every one.");
 
-const headerRules = z.strictObject({
-  set: z
-    .record(headerNameKey({ mayBeHost: true }), headerValue())
-    .prefault({})
-    .meta({ maxProperties: headerRulesPerRouteMax })
-    .describe("Replaces every line of the name. Values may hold $variables; one that comes out empty sets nothing."),
-  add: z
-    .record(
-      headerNameKey({ mayBeHost: false }),
-      z.union([headerValue(), z.array(headerValue()).max(headerRulesPerRouteMax)]),
-    )
-    .prefault({})
-    .meta({ maxProperties: headerRulesPerRouteMax })
-    .describe("Adds a line, or one for each value of a list, beside those that exist."),
-  remove: z
-    .array(headerName({ rule: true }))
-    .max(headerRulesPerRouteMax)
-    .prefault([])
-    .describe("Removes every line of the name, before the other rules."),
-});
+function headerRules(options: { readonly target: TargetKnown }) {
+  const value = headerValue(options);
+  return z.strictObject({
+    set: z
+      .record(headerNameKey({ mayBeHost: true }), value)
+      .prefault({})
+      .meta({ maxProperties: headerRulesPerRouteMax })
+      .describe("Replaces every line of the name. Values may hold $variables; one that comes out empty sets nothing."),
+    add: z
+      .record(headerNameKey({ mayBeHost: false }), z.union([value, z.array(value).max(headerRulesPerRouteMax)]))
+      .prefault({})
+      .meta({ maxProperties: headerRulesPerRouteMax })
+      .describe("Adds a line, or one for each value of a list, beside those that exist."),
+    remove: z
+      .array(headerName({ rule: true }))
+      .max(headerRulesPerRouteMax)
+      .prefault([])
+      .describe("Removes every line of the name, before the other rules."),
+  });
+}
 
 const respond = z.strictObject({
   status: integer(200, 599).prefault(200).describe("Status of the response."),
@@ -211,8 +212,10 @@ export const routeFile = z
       .optional()
       .describe("`tunnel` lets CONNECT through to the target; `refuse`, the default, answers 405."),
     retry: retryChanges.optional().describe("What differs from `defaults.retry`."),
-    requestHeaders: headerRules.optional().describe("Rules for the request to the target: remove, then set, then add."),
-    responseHeaders: headerRules
+    requestHeaders: headerRules({ target: "the request is written before a target is picked" })
+      .optional()
+      .describe("Rules for the request to the target: remove, then set, then add. $targetAddress is not known yet."),
+    responseHeaders: headerRules({ target: "picked" })
       .optional()
       .describe("Rules for the response to the client: remove, then set, then add."),
     bodyLimit: bodyLimit.optional(),

@@ -3,6 +3,8 @@
 // decoding; sees every route that was right by itself.
 
 import type { HostMatch, PathMatch } from "../model/listener.ts";
+import { parseTemplate } from "../model/variables.ts";
+import { namesTarget, targetVariableExpected } from "./http-leaf.ts";
 import { headerRulesPerRouteMax, regexRoutesPerListenerMax, respondBodyBytesMax } from "./limits.ts";
 import type { Path } from "./problem.ts";
 import { type RouteFile, routeFile } from "./schema.ts";
@@ -37,6 +39,7 @@ export function validateRoutes(draft: Draft, listener: ListenerPart): void {
     if (!part.broken.has("path")) checkRewrite(draft, path, value);
     checkHeaders(draft, [...path, "requestHeaders"], value.requestHeaders);
     checkHeaders(draft, [...path, "responseHeaders"], value.responseHeaders);
+    warnTarget(draft, path, value);
   }
   checkNames(draft, listener);
   checkRegexes(draft, listener);
@@ -147,6 +150,23 @@ function checkHeaders(draft: Draft, path: Path, rules: RouteFile["requestHeaders
     const message = `remove[${index}]: \`${name}\` is set as well, which replaces it`;
     draft.complain([...path, "remove", index], { code: "config.header.twice", message, expected: "one of the two" });
   }
+}
+
+/** Warned only: where routes share rules by an anchor there may be such a route among them. */
+function warnTarget(draft: Draft, path: Path, route: RouteFile): void {
+  const { responseHeaders, respond, redirect } = route;
+  if (responseHeaders === undefined || (respond ?? redirect) === undefined) return;
+  const values = [...Object.values(responseHeaders.set), ...Object.values(responseHeaders.add).flat()].map(
+    parseTemplate,
+  );
+  if (!values.some((template) => template.ok && namesTarget(template.value))) return;
+  const action = respond === undefined ? "redirect" : "respond";
+  draft.warn([...path, "responseHeaders"], {
+    code: "config.variable.target",
+    message: `responseHeaders: \`$targetAddress\` is empty beside \`${action}\``,
+    expected: targetVariableExpected,
+    atKey: true,
+  });
 }
 
 function checkTwice(draft: Draft, path: Path, names: readonly string[]): void {

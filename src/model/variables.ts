@@ -15,7 +15,7 @@ export const variables = {
   query: "query without its question mark, as received; empty when there is none",
   listenerAddress: "local IP address the client connected to",
   listenerPort: "local port the client connected to",
-  targetAddress: "`host:port` of the target; empty while none is chosen",
+  targetAddress: "`host:port` of the target that answers; only in `responseHeaders`",
   requestId: "32 hexadecimal digits, random for each exchange",
 } as const;
 

@@ -48,7 +48,7 @@ export class ClientConnection implements WireOwner {
   private exchanges = 0;
   private deadlineMs: Milliseconds;
   private lingered = 0;
-  /** The head under way has its deadline, which further bytes do not put off. */
+  /** The first byte of a request line has come; the head has its deadline, which further bytes do not put off. */
   private headBegun = false;
   /** The client half-closed: after this exchange comes none. */
   ended = false;
@@ -110,10 +110,10 @@ export class ClientConnection implements WireOwner {
     else if (this.phase === Phase.head) this.finish();
   }
 
-  onClose(_errorCode: string): void {
+  onClose(errorCode: string): void {
     const exchange = this.exchange;
     this.leave();
-    exchange?.clientGone();
+    exchange?.clientClosed(errorCode);
   }
 
   /** The exchange is over and its response is out. */
@@ -177,7 +177,7 @@ export class ClientConnection implements WireOwner {
     if (nowMs < this.deadlineMs) return;
     if (this.phase === Phase.exchange) this.exchange?.clientLate();
     else if (this.phase === Phase.head && this.slow) return;
-    else if (this.phase === Phase.head && this.waiting !== undefined) this.refuse(408, "client.header.timeout", "");
+    else if (this.phase === Phase.head && this.awaitsRequest) this.refuse(408, "client.header.timeout", "");
     else if (this.wire.held() === 0) this.close();
     else if (this.phase === Phase.head) this.linger();
     else this.deadlineMs = nowMs + LINGER_TIME_MAX;
@@ -201,7 +201,7 @@ export class ClientConnection implements WireOwner {
 
   /** For a drain, or a listener that is gone: closes the connection if no request is under way. */
   closeIdle(): void {
-    if (this.phase !== Phase.head || this.waiting !== undefined) return;
+    if (this.phase !== Phase.head || this.awaitsRequest) return;
     if (this.wire.held() === 0) this.close();
     else this.linger();
   }
@@ -255,6 +255,14 @@ export class ClientConnection implements WireOwner {
     return this.sendDeadlineMs !== 0;
   }
 
+  /**
+   * Part of a request waits, or bytes behind a response that the client is slow to take. Blank lines before a request line
+   * are none of it (RFC 9112 section 2.2): a connection with nothing else is idle.
+   */
+  private get awaitsRequest(): boolean {
+    return this.waiting !== undefined && (this.headBegun || this.slow);
+  }
+
   private headData(start: number, end: number): void {
     const { waiting } = this;
     if (waiting === undefined) {
@@ -266,7 +274,7 @@ export class ClientConnection implements WireOwner {
     // parse what it has sent again and again. The limit below parse's own is the listener's.
     const total = waiting.length + (end - start);
     const lineEnds = bytes.subarray(start, end).includes(LF);
-    if (!lineEnds && total <= this.listener.config.limits.headerBytesMax) {
+    if (!lineEnds && this.headBegun && total <= this.listener.config.limits.headerBytesMax) {
       this.waiting = Buffer.concat([waiting, bytes.subarray(start, end)]);
       return;
     }
@@ -298,6 +306,8 @@ export class ClientConnection implements WireOwner {
     const head = context.requestHead;
     const result = context.parser.request(start, end, head);
     if (result === 0) {
+      // Only blank lines so far, as old browsers send one behind a POST.
+      if (head.methodStart >= end) return start;
       if (!this.headBegun && this.exchanges > 0) {
         this.deadlineMs = context.clock() + listener.config.timeouts.clientHeader;
       }

@@ -42,8 +42,8 @@ export class DataPlane {
   private compiled: Compiled = nothingCompiled;
   private workerCount = 1;
   private sweeps = 0;
-  /** Listeners that have been told to be full. */
-  private readonly full = new Set<string>();
+  /** Listeners that have been told to be full, and whose sockets are given back with that. */
+  private readonly full = new Set<CompiledListener>();
   /** When idle clients of a drained worker or a removed listener are closed. */
   private idleClosesMs: Milliseconds = Number.POSITIVE_INFINITY;
   private drainEndsMs: Milliseconds = Number.POSITIVE_INFINITY;
@@ -86,13 +86,17 @@ export class DataPlane {
     this.compiled = compileSnapshot(this.context, this.compiled, snapshot);
     this.context.accessLog = accessLog;
     this.idleClosesMs = this.context.clock() + IDLE_GRACE;
+    // Whoever raises a limit because it is reached must not wait for a client to leave.
+    for (const listener of this.compiled.listeners.values()) this.checkRoom(listener);
   }
 
-  /** The owner for a new connection of that listener; undefined when no snapshot names it. */
+  /** The owner for each new connection on a socket of that listener; undefined when no snapshot names it. */
   acceptor(name: string): ((wire: Wire) => WireOwner) | undefined {
     const listener = this.compiled.listeners.get(name);
     if (listener === undefined) return undefined;
     listener.onLeft = () => this.checkRoom(listener);
+    // It has a socket, of another address maybe: when it is still full, the next connection tells so.
+    this.full.delete(listener);
     return (wire) => {
       const client = new ClientConnection(this.context, listener, wire);
       this.checkRoom(listener);
@@ -164,11 +168,11 @@ export class DataPlane {
   private checkRoom(listener: CompiledListener): void {
     const most = Math.max(1, Math.floor(listener.config.limits.connectionsMax / this.workerCount));
     const open = listener.counters.connectionsOpen;
-    if (open >= most && !this.full.has(listener.name)) {
-      this.full.add(listener.name);
+    if (open >= most && !this.full.has(listener)) {
+      this.full.add(listener);
       listener.counters.limits["listener.connections"] = (listener.counters.limits["listener.connections"] ?? 0) + 1;
       this.options.onFull(listener.name, true);
-    } else if (open < most * ROOM_AGAIN && this.full.delete(listener.name)) {
+    } else if (open < most * ROOM_AGAIN && this.full.delete(listener) && !listener.closing) {
       this.options.onFull(listener.name, false);
     }
   }

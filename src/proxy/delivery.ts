@@ -6,6 +6,7 @@ import type { Milliseconds } from "../core/clock.ts";
 import { noTrial, type Trial } from "../health/passive.ts";
 import type { HttpTimeouts, Retry } from "../model/listener.ts";
 import type { Context } from "./context.ts";
+import type { Wire } from "./engine.ts";
 import type { Exchange } from "./exchange.ts";
 import { connectFault, type ExchangeFault, ExchangeFaults } from "./faults.ts";
 import type { PoolState, TargetState } from "./pool-state.ts";
@@ -232,13 +233,21 @@ export class Delivery {
 
   /** The tunnel is over: what the engine still holds for the target goes out. */
   finishTunnel(): void {
+    this.leaveTunnel()?.finish();
+  }
+
+  /** The tunnel broke: so that the target learns of it, it gets a reset. */
+  resetTunnel(): void {
+    this.leaveTunnel()?.reset();
+  }
+
+  private leaveTunnel(): Wire | undefined {
     const { connection } = this;
     this.connection = undefined;
-    if (connection !== undefined) {
-      connection.delivery = undefined;
-      connection.wire.finish();
-    }
     this.settle();
+    if (connection === undefined) return undefined;
+    connection.delivery = undefined;
+    return connection.wire;
   }
 
   /** Looks at the target's deadline. */

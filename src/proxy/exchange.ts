@@ -133,7 +133,13 @@ export class Exchange {
     }
   }
 
-  /** Its connection is gone, so there is nobody to answer. */
+  /** Its connection is gone, so there is nobody to answer. `errorCode` as in `WireOwner.onClose`. */
+  clientClosed(errorCode: string): void {
+    if (this.tunnel !== undefined && errorCode === "") this.endTunnel("");
+    else this.abandon(ExchangeFaults.clientGone);
+  }
+
+  /** We cut its connection off. */
   clientGone(): void {
     this.abandon(ExchangeFaults.clientGone);
   }
@@ -196,7 +202,10 @@ export class Exchange {
   }
 
   targetClosed(errorCode: string): void {
-    if (this.tunnel !== undefined) this.endTunnel(errorCode === "" ? "" : ExchangeFaults.truncated.code);
+    if (this.tunnel !== undefined) {
+      if (errorCode === "") this.endTunnel("");
+      else this.breakTunnel(ExchangeFaults.truncated.code);
+    }
     // An orderly end is told by targetEnded: what comes here is a reset.
     else this.delivery.failed(this.response.started ? ExchangeFaults.truncated : ExchangeFaults.closed);
   }
@@ -262,10 +271,17 @@ export class Exchange {
   becomeTunnel(start: number, end: number): void {
     const { client, context } = this;
     const nowMs = context.clock();
-    const target = this.delivery.connection!.wire;
+    const connection = this.delivery.connection!;
     this.keep = false;
     this.delivery.expectNothing();
-    const tunnel = new Tunnel(client!.wire, target, this.route!.config.timeouts.tunnel, nowMs);
+    const tunnel = new Tunnel({
+      client: client!.wire,
+      target: connection.wire,
+      listenerCounters: client!.listener.counters,
+      targetCounters: connection.target.counters,
+      idleMax: this.route!.config.timeouts.tunnel,
+      nowMs,
+    });
     this.tunnel = tunnel;
     client!.wire.resume();
     if (end > start) tunnel.fromTarget(start, end, nowMs);
@@ -428,13 +444,25 @@ export class Exchange {
 
   // ---- ends
 
+  /** Orderly, for both sides. */
   private endTunnel(errorCode: string): void {
-    const { tunnel, delivery } = this;
-    this.record.errorCode = errorCode;
-    this.record.requestBodyBytes += tunnel!.bytesToTarget;
-    this.record.responseBodyBytes += tunnel!.bytesToClient;
-    delivery.finishTunnel();
+    this.recordTunnel(errorCode);
+    this.delivery.finishTunnel();
     this.finish();
+  }
+
+  /** One side is gone without having ended; neither side may take what it got for the whole. */
+  private breakTunnel(errorCode: string): void {
+    this.recordTunnel(errorCode);
+    this.delivery.resetTunnel();
+    this.cut();
+  }
+
+  private recordTunnel(errorCode: string): void {
+    const { tunnel, record } = this;
+    record.errorCode = errorCode;
+    record.requestBodyBytes += tunnel!.bytesToTarget;
+    record.responseBodyBytes += tunnel!.bytesToClient;
   }
 
   /** The response has begun and won't be whole. First the client is cut off: `finish` would end its connection well. */
@@ -446,7 +474,7 @@ export class Exchange {
   private abandon(fault: ExchangeFault): void {
     if (this.client === undefined) return;
     if (this.tunnel !== undefined) {
-      this.endTunnel(fault.code);
+      this.breakTunnel(fault.code);
       return;
     }
     if (this.record.errorCode === "") this.record.errorCode = fault.code;

@@ -268,6 +268,45 @@ describe("limits of connections", () => {
       assert.deepEqual(world.full, ["web true", "web false"]);
     });
   });
+
+  test("a limit that a snapshot moves holds at once", () => {
+    scenario({ ...plain, limits: { connectionsMax: 4 } }, (world) => {
+      for (let clients = 0; clients < 4; clients++) world.client();
+      assert.deepEqual(world.full, ["web true"]);
+      world.apply({ ...plain, limits: { connectionsMax: 8 } });
+      assert.deepEqual(world.full, ["web true", "web false"]);
+      world.apply({ ...plain, limits: { connectionsMax: 3 } });
+      assert.deepEqual(world.full, ["web true", "web false", "web true"]);
+      world.apply({ ...plain, limits: { connectionsMax: 3 } });
+      assert.equal(world.full.length, 3, "told once");
+    });
+  });
+
+  test("a full listener that gets another socket tells that it is full with the next connection", () => {
+    scenario({ ...plain, limits: { connectionsMax: 2 } }, (world) => {
+      for (let clients = 0; clients < 2; clients++) world.client();
+      assert.deepEqual(world.full, ["web true"]);
+      const accept = world.dataPlane.acceptor("web");
+      assert.ok(accept !== undefined);
+      world.clients.push(world.engine.accept(accept, "198.51.100.8", 1));
+      assert.deepEqual(world.full, ["web true", "web true"]);
+      world.clients.push(world.engine.accept(accept, "198.51.100.8", 2));
+      assert.deepEqual(world.full, ["web true", "web true"]);
+    });
+  });
+
+  test("a listener that is gone has no room to tell of, and does not speak for one of its name", () => {
+    scenario({ ...plain, limits: { connectionsMax: 2 } }, (world) => {
+      const [first] = [world.client(GET), world.client(GET)];
+      assert.deepEqual(world.full, ["web true"]);
+      const { listeners, ...rest } = snapshot(2, plain);
+      world.applySnapshot({ ...rest, listeners: [] });
+      world.applySnapshot({ ...rest, generation: 3, listeners });
+      first.putClose("");
+      world.run();
+      assert.deepEqual(world.full, ["web true"]);
+    });
+  });
 });
 
 describe("slots", () => {

@@ -78,6 +78,105 @@ describe("the client's side", () => {
     });
   });
 
+  test("blank lines behind a POST are not the first of a head: the connection stays idle", () => {
+    // RFC 9112 section 2.2. In one piece with the body, behind it, and cut within.
+    for (const blanks of [["\r\n"], ["", "\r\n"], ["", "\r", "\n"], ["\r\n", "\r\n"], ["", "\r"]]) {
+      scenario(plain, (world) => {
+        const [first = "", ...later] = blanks;
+        const client = world.client(`POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na${first}`);
+        world.say(world.target(), OK);
+        assert.equal(world.hear(client), OK);
+        for (const bytes of later) world.say(client, bytes);
+        world.advance(testTimeouts.keepAlive - LATE);
+        assert.equal(client.ending, "", "no 408 after clientHeader");
+        world.advance(2 * LATE);
+        assert.equal(client.ending, "kill");
+        assert.equal(world.hear(client), "");
+        assert.equal(world.records.length, 1);
+      });
+    }
+  });
+
+  test("the head behind blank lines has its time from its own first byte", () => {
+    for (const pieces of [["G"], ["\r\nG"], ["\r", "\nG"], ["\r\n", "G"]]) {
+      scenario(plain, (world) => {
+        const client = world.client("POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\n\r\na\r\n");
+        world.say(world.target(), OK);
+        assert.equal(world.hear(client), OK);
+        for (const piece of pieces) {
+          world.advance(20_000);
+          assert.equal(client.ending, "");
+          world.say(client, piece);
+        }
+        world.advance(testTimeouts.clientHeader - 1_000);
+        world.say(client, "ET /");
+        answeredAfter(world, client, 1_000, /^HTTP\/1\.1 408 .*client\.header\.timeout/s);
+      });
+    }
+  });
+
+  test("a request behind blank lines is read, however it is cut", () => {
+    for (const cut of [0, 1, 2, 3, 4, 5, 9]) {
+      scenario(plain, (world) => {
+        const client = world.client(GET);
+        world.say(world.target(), OK);
+        world.hear(client);
+        const bytes = `\r\n\r\n${GET}`;
+        world.say(client, bytes.slice(0, cut));
+        world.advance(1_000);
+        world.say(client, bytes.slice(cut));
+        world.say(world.target(), OK);
+        assert.equal(world.hear(client), OK);
+        assert.equal(world.records.length, 2);
+      });
+    }
+  });
+
+  test("blank lines alone, on a new connection, are answered with nothing", () => {
+    scenario(plain, (world) => {
+      const client = world.client("\r\n");
+      world.advance(testTimeouts.clientHeader + LATE);
+      assert.equal(client.ending, "kill");
+      assert.equal(world.hear(client), "");
+      assert.equal(world.records.length, 0);
+    });
+  });
+
+  test("a stream of blank lines is refused, and never puts a deadline off", () => {
+    scenario(plain, (world) => {
+      const client = world.client(GET);
+      world.say(world.target(), OK);
+      world.hear(client);
+      for (let lines = 0; lines < 4; lines++) assert.equal(world.say(client, "\r\n"), "");
+      assert.match(world.say(client, "\r\n"), /^HTTP\/1\.1 400 /);
+    });
+    scenario(plain, (world) => {
+      const client = world.client(GET);
+      world.say(world.target(), OK);
+      world.hear(client);
+      for (let lines = 0; lines < 3; lines++) {
+        world.advance(testTimeouts.keepAlive / 4);
+        world.say(client, "\r\n");
+      }
+      world.advance(testTimeouts.keepAlive / 4 + LATE);
+      assert.equal(client.ending, "kill");
+      assert.equal(world.hear(client), "");
+    });
+  });
+
+  test("a drain closes a connection that has sent blank lines as it closes any idle one", () => {
+    scenario(plain, (world) => {
+      const client = world.client(GET);
+      world.say(world.target(), OK);
+      world.say(client, "\r\n");
+      world.hear(client);
+      world.dataPlane.drain(30_000, () => {});
+      world.advance(1_500);
+      assert.equal(client.ending, "kill");
+      assert.equal(world.hear(client), "");
+    });
+  });
+
   test("keepAlive 0 is no limit", () => {
     scenario({ listener: { forwarded: false, timeouts: { ...testTimeouts, keepAlive: 0 } } }, (world) => {
       const client = world.client(GET);

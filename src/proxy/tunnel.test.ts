@@ -273,15 +273,17 @@ describe("a tunnel", () => {
     });
   });
 
-  test("that breaks on one side ends on the other, with what had passed", () => {
+  test("that breaks on one side is reset on the other, which had what had passed", () => {
     scenario(tunnels, (world) => {
       const { client, wire } = tunnel(world);
       wire.put("last words");
       wire.putClose("ECONNRESET");
       world.run();
       assert.equal(world.hear(client), "last words");
-      assert.equal(client.over, true);
+      assert.equal(client.ending, "reset");
       assert.equal(world.records[0]?.errorCode, "target.response.truncated");
+      assert.equal(world.records[0]?.responseBodyBytes, 10);
+      assert.deepEqual(world.reports, [], "its response was good, and what followed is not ours to judge");
     });
     scenario(tunnels, (world) => {
       const { client, wire } = tunnel(world);
@@ -289,9 +291,106 @@ describe("a tunnel", () => {
       client.putClose("ECONNRESET");
       world.run();
       assert.equal(world.hear(wire), "last words");
-      assert.notEqual(wire.ending, "");
+      assert.equal(wire.ending, "reset");
       assert.equal(world.records[0]?.errorCode, "client.gone");
       assert.equal(world.records[0]?.requestBodyBytes, 10);
+    });
+  });
+
+  test("that breaks after a half-close is reset too: the way that was still open is cut", () => {
+    for (const errorCode of ["ECONNRESET", "EPIPE", "ETIMEDOUT"]) {
+      scenario(tunnels, (world) => {
+        const { client, wire } = tunnel(world);
+        wire.putEnd();
+        world.run();
+        assert.equal(client.ended, true);
+        wire.putClose(errorCode);
+        world.run();
+        assert.equal(client.ending, "reset");
+      });
+      scenario(tunnels, (world) => {
+        const { client, wire } = tunnel(world);
+        client.putEnd();
+        world.run();
+        assert.equal(wire.ended, true);
+        client.putClose(errorCode);
+        world.run();
+        assert.equal(wire.ending, "reset");
+        assert.equal(world.records.length, 1);
+      });
+    }
+  });
+
+  test("whose one side has closed both ways ends on the other in order", () => {
+    scenario(tunnels, (world) => {
+      const { client, wire } = tunnel(world);
+      client.putClose("");
+      world.run();
+      assert.equal(wire.ending, "finish");
+      assert.equal(world.records[0]?.errorCode, "");
+    });
+    scenario(tunnels, (world) => {
+      const { client, wire } = tunnel(world);
+      wire.putClose("");
+      world.run();
+      assert.equal(client.over, true);
+      assert.notEqual(client.ending, "reset");
+      assert.equal(world.records[0]?.errorCode, "");
+    });
+  });
+
+  test("to a client that takes nothing of the response head is reset on both sides after the send timeout", () => {
+    scenario(tunnels, (world) => {
+      const client = world.client(UPGRADE);
+      client.room = 0;
+      client.heldMax = 1;
+      const wire = world.target();
+      world.say(wire, SWITCHED);
+      world.advance(testTimeouts.send + 200);
+      assert.equal(client.ending, "reset");
+      assert.equal(wire.ending, "reset");
+      assert.equal(world.records[0]?.errorCode, "client.send.timeout");
+    });
+  });
+
+  test("is counted while it lasts, on all four ways, and logged once it is over", () => {
+    scenario(tunnels, (world) => {
+      const client = world.client(`${UPGRADE}early`);
+      const wire = world.target();
+      const asked = world.hear(wire).length;
+      world.say(wire, `${SWITCHED}first`);
+      const answered = world.hear(client).length - "first".length;
+      const seen = () => {
+        const { bytesFromClients, bytesToClients } = world.counters;
+        const { bytesToTarget, bytesFromTarget } = world.status().counters;
+        return { bytesFromClients, bytesToTarget, bytesFromTarget, bytesToClients };
+      };
+      const heads = {
+        bytesFromClients: UPGRADE.length,
+        bytesToTarget: asked,
+        bytesFromTarget: SWITCHED.length,
+        bytesToClients: answered,
+      };
+      const passed = (up: number, down: number) => ({
+        bytesFromClients: heads.bytesFromClients + up,
+        bytesToTarget: heads.bytesToTarget + up,
+        bytesFromTarget: heads.bytesFromTarget + down,
+        bytesToClients: heads.bytesToClients + down,
+      });
+      assert.deepEqual(seen(), passed(5, 5));
+      world.say(client, "x".repeat(1_000));
+      assert.deepEqual(seen(), passed(1_005, 5));
+      world.say(wire, "y".repeat(70_000));
+      assert.deepEqual(seen(), passed(1_005, 70_005));
+      assert.equal(world.records.length, 0);
+      client.putEnd();
+      world.run();
+      world.say(wire, "z");
+      wire.putEnd();
+      world.run();
+      assert.deepEqual(seen(), passed(1_005, 70_006));
+      const [record] = world.records;
+      assert.deepEqual([record?.requestBodyBytes, record?.responseBodyBytes], [1_005, 70_006]);
     });
   });
 
@@ -315,8 +414,8 @@ describe("a tunnel", () => {
       world.say(client, "a");
       assert.equal(world.hear(wire), "a");
       world.advance(2_000);
-      assert.notEqual(client.ending, "");
-      assert.notEqual(wire.ending, "");
+      assert.equal(client.ending, "reset");
+      assert.equal(wire.ending, "reset");
     });
   });
 });

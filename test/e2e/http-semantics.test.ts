@@ -77,7 +77,11 @@ before(async () => {
             add: { "X-Many": ["1", "2"] },
             remove: ["X-Gone"],
           },
-          responseHeaders: { set: { "X-Set": "$host" }, add: { Vary: "A" }, remove: ["Date"] },
+          responseHeaders: {
+            set: { "X-Set": "$host", "X-Served-By": "$targetAddress" },
+            add: { Vary: "A" },
+            remove: ["Date"],
+          },
         },
         { path: "/nginx/", pool: "nginx", rewritePrefix: "/" },
       ]),
@@ -421,6 +425,7 @@ test("header rules, rewritten paths and redirects say what the file says", async
     assert.ok(pairs.includes(line), line);
   assert.ok(!pairs.some((line) => line.startsWith("x-gone") || line === "x-who: me"), pairs.join());
   assert.deepEqual([answer.headers["x-set"], answer.headers.vary, answer.headers.date], ["h.test", "A", undefined]);
+  assert.equal(answer.headers["x-served-by"], `127.0.0.1:${echo.port}`);
   const rewritten = await ask({ port: web, path: "/echo/bytes/5?x" });
   assert.equal(rewritten.body, "01234");
   const redirect = await ask({ port: web, path: "/old/a%20b?q=1" });
