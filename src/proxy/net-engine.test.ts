@@ -169,15 +169,25 @@ test("a paused wire is not read until it is resumed", async () => {
   await until("and now they come", () => witness.data === "wait");
 });
 
-test("what the other side does not take is held, counted down, and followed by one drain", async () => {
+// Small pieces go out as text, larger ones as a copy, and the largest is in no memory that is kept for sends.
+const pieceSizes = {
+  small: [500, 8_000, 3],
+  large: [20_000, 64_000, 120_000],
+  mixed: [500, 20_000, 8_000, 120_000, 64_000, 7],
+};
+
+for (const [name, sizes] of Object.entries(pieceSizes))
+  test(`what the other side does not take is held, counted down, and followed by one drain: ${name} pieces`, () =>
+    heldAndDrained(sizes));
+
+async function heldAndDrained(sizes: readonly number[]): Promise<void> {
   const { witness, peer } = await connected();
   peer.pause();
   let sent = "";
   let taken = true;
   for (let piece = 0; taken; piece++) {
-    assert(piece < 1_000, "the kernel's buffers end somewhere");
-    // Small ones, large ones, and one that no memory kept for sends holds.
-    const text = String.fromCharCode(97 + (piece % 26)).repeat([500, 20_000, 64_000, 120_000][piece % 4] ?? 1);
+    assert(piece < 10_000, "the kernel's buffers end somewhere");
+    const text = String.fromCharCode(97 + (piece % 26)).repeat(sizes[piece % sizes.length] ?? 1);
     sent += text;
     taken = witness.send(text);
   }
@@ -193,24 +203,68 @@ test("what the other side does not take is held, counted down, and followed by o
   await until("the drain is told", () => witness.drains > 0);
   assert.equal(witness.drains, 1);
   assert.equal(witness.wire?.held(), 0);
+}
+
+for (const size of [8_000, 64_000])
+  for (const how of ["finish", "kill"] as const)
+    test(`${how} with pieces of ${size} bytes: ${how === "finish" ? "what is held goes out" : "it does not wait"}, and it is not told of`, () =>
+      leaveWithHeldBytes(how, size));
+
+async function leaveWithHeldBytes(how: "finish" | "kill", size: number): Promise<void> {
+  const { witness, peer } = await connected();
+  peer.pause();
+  let sent = size;
+  while (witness.send("x".repeat(size))) sent += size;
+  assert((witness.wire?.held() ?? 0) > 0);
+  witness.wire?.[how]();
+  const heard = hear(peer);
+  peer.resume();
+  await until(`the ${how} is seen`, () => heard.over || heard.error !== "");
+  if (how === "finish") assert.equal(heard.text.length, sent);
+  else assert(heard.text.length < sent);
+  assert.deepEqual(witness.closes, []);
+}
+
+test("an end lets out what is held before it", async () => {
+  const { witness, peer } = await connected();
+  peer.pause();
+  let sent = 8_000;
+  while (witness.send("x".repeat(8_000))) sent += 8_000;
+  witness.wire?.end();
+  const heard = hear(peer);
+  peer.resume();
+  await until("the end is seen", () => heard.over);
+  assert.equal(heard.text.length, sent);
 });
 
-test("finish lets out what is held, kill does not wait, and neither is told of", async () => {
-  for (const how of ["finish", "kill"] as const) {
-    const { witness, peer } = await connected();
-    peer.pause();
-    let sent = 0;
-    while (witness.send("x".repeat(64_000))) sent += 64_000;
-    sent += 64_000;
-    assert((witness.wire?.held() ?? 0) > 0);
-    witness.wire?.[how]();
-    const heard = hear(peer);
-    peer.resume();
-    await until(`the ${how} is seen`, () => heard.over || heard.error !== "");
-    if (how === "finish") assert.equal(heard.text.length, sent);
-    else assert(heard.text.length < sent);
-    assert.deepEqual(witness.closes, []);
+test("a reset right behind an end closes the connection all the same", async () => {
+  const before = sockets();
+  const { witness, peer } = await connected();
+  peer.resume();
+  let closed = false;
+  peer.on("close", () => {
+    closed = true;
+  });
+  witness.wire?.end();
+  witness.wire?.reset();
+  peer.end();
+  await until("nothing of it is left", () => closed && sockets() <= before);
+
+  function sockets(): number {
+    return process.getActiveResourcesInfo().filter((resource) => resource === "TCPSocketWrap").length;
   }
+});
+
+test("a write to a connection that the other side has reset ends it, told once", async () => {
+  const { witness, peer } = await connected();
+  witness.wire?.pause();
+  peer.resetAndDestroy();
+  await until("a write fails", () => {
+    witness.send("into the void");
+    return witness.closes.length > 0;
+  });
+  assert.equal(witness.closes.length, 1);
+  assert.match(witness.closes[0] ?? "", /^(EPIPE|ECONNRESET)$/);
 });
 
 test("reset is no end of a stream to the other side", async () => {

@@ -127,6 +127,7 @@ class NetWire implements Wire {
   private readonly arena: Arena;
   private readonly sendCopy: SendCopy;
   private readonly socket: net.Socket;
+  private ending = false;
 
   constructor(arena: Arena, socket: net.Socket, clock: EventClock, sendCopy: SendCopy) {
     this.arena = arena;
@@ -182,7 +183,9 @@ class NetWire implements Wire {
   }
 
   end(): void {
-    if (!this.gone) this.socket.end();
+    if (this.gone) return;
+    this.ending = true;
+    this.socket.end();
   }
 
   finish(): void {
@@ -201,12 +204,18 @@ class NetWire implements Wire {
   reset(): void {
     if (this.gone) return;
     this.gone = true;
-    this.socket.resetAndDestroy();
+    // While its FIN is on the way out a handle cannot be reset (EINVAL), and Node would leave it open.
+    if (this.ending && !this.socket.writableFinished) setImmediate(resetNow, this.socket);
+    else this.socket.resetAndDestroy();
   }
 }
 
 function onFinishLate(this: net.Socket): void {
   this.destroy();
+}
+
+function resetNow(socket: net.Socket): void {
+  socket.resetAndDestroy();
 }
 
 function onConnect(this: net.Socket): void {
