@@ -2,7 +2,7 @@
 // against itself, and whether a goal is met. Pure. A system with a single problem in a workload is void there: it gets
 // no ratio and no verdict, and its problems are shown.
 
-import type { SystemRounds, WorkloadRounds } from "./rounds.ts";
+import type { SystemRounds } from "./rounds.ts";
 import { type Noise, noise, ratios, type Spread, spread } from "./statistics.ts";
 import type { Figure, Goal, Measure } from "./workloads.ts";
 
@@ -12,7 +12,7 @@ export type Judged = {
   readonly value: Spread | undefined;
   readonly toNginx: Spread | undefined;
   readonly toHaproxy: Spread | undefined;
-  /** Only for evenkeel, and only where there is a goal. */
+  /** Only where there is a goal for this system. */
   readonly verdict: Verdict | undefined;
   /** It differs from nginx by less than nginx differs from itself. */
   readonly likeNginx: boolean;
@@ -32,16 +32,21 @@ export type JudgedMeasure = {
   readonly systems: readonly Judged[];
 };
 
-/** What the ratios are taken to, and what the goals are about. */
+/** What is judged: the rounds of any benchmark that says what it compares. */
+export type Judgeable = {
+  readonly workload: { readonly measures: readonly Measure[] };
+  readonly systems: readonly SystemRounds[];
+};
+
+/** What the ratios are taken to. */
 const BASE = "nginx";
 const BASE_AGAIN = "nginx-again";
 const SECOND_BASE = "haproxy";
-const OURS = "evenkeel";
 
 /** Above this no verdict about a ratio is worth its name. */
 const NOISE_MAX = 0.25;
 
-export function judgeWorkload(result: WorkloadRounds): JudgedMeasure[] {
+export function judgeWorkload(result: Judgeable): JudgedMeasure[] {
   return result.workload.measures.map((measure) => judgeMeasure(result.systems, measure));
 }
 
@@ -60,16 +65,14 @@ function judgeMeasure(systems: readonly SystemRounds[], measure: Measure): Judge
     const known = own?.filter((value) => value !== undefined) ?? [];
     const value = known.length === 0 ? undefined : spread(known);
     const toNginx = against(own, base);
+    const goal = measure.goals[rows.system];
     return {
       system: rows.system,
       problems: problemsOf(rows),
       value,
       toNginx,
       toHaproxy: against(own, series.get(SECOND_BASE)),
-      verdict:
-        rows.system === OURS && measure.goal !== undefined
-          ? judgeGoal(measure.goal, { value, toNginx, noise: selfNoise })
-          : undefined,
+      verdict: goal === undefined ? undefined : judgeGoal(goal, { value, toNginx, noise: selfNoise }),
       likeNginx: toNginx !== undefined && selfNoise !== undefined && Math.abs(toNginx.median - 1) <= selfNoise.typical,
     };
   });
@@ -93,6 +96,7 @@ export function judgeGoal(goal: Goal, evidence: Evidence): Verdict {
     case "ratio":
       return verdict(toNginx?.median, { most: goal.most, selfNoise });
     case "bytes":
+    case "milliseconds":
       return verdict(value?.median, { most: goal.most, selfNoise: 0 });
     case "notAbove":
       return toNginx !== undefined && selfNoise <= NOISE_MAX && toNginx.median > 1 && toNginx.median <= 1 + selfNoise

@@ -1,7 +1,7 @@
 // What a reader sees: a table for each workload, a summary with the goals, the notes that keep it honest. Pure; the
 // terminal and Markdown draw the same tables.
 
-import { type Judged, type JudgedMeasure, judgeWorkload, type Verdict } from "./judge.ts";
+import { type Judged, type Judgeable, type JudgedMeasure, judgeWorkload, type Verdict } from "./judge.ts";
 import { DIRECT, type WorkloadRounds } from "./rounds.ts";
 import { median, type Spread } from "./statistics.ts";
 import type { Table } from "./table.ts";
@@ -84,7 +84,7 @@ export function workloadNotes(result: WorkloadRounds): string[] {
   ];
 }
 
-function invalidNotes(judged: readonly JudgedMeasure[]): string[] {
+export function invalidNotes(judged: readonly JudgedMeasure[]): string[] {
   const notes: string[] = [];
   for (const { system, problems } of judged[0]?.systems ?? []) {
     if (problems.length === 0) continue;
@@ -94,7 +94,7 @@ function invalidNotes(judged: readonly JudgedMeasure[]): string[] {
   return notes;
 }
 
-function noiseNotes({ measure, noise, systems }: JudgedMeasure): string[] {
+export function noiseNotes({ measure, noise, systems }: JudgedMeasure): string[] {
   if (noise === undefined) return [];
   const alike = systems.filter(
     ({ system, likeNginx }) => likeNginx && !system.startsWith("nginx") && system !== DIRECT,
@@ -149,13 +149,13 @@ function summaryRow(result: WorkloadRounds, measure: Measure, ours: Judged, syst
     value(nginx),
     formatRatio(ours.toNginx),
     formatRatio(ours.toHaproxy),
-    formatGoal(measure.goal),
+    formatGoal(measure.goals["evenkeel"]),
     formatVerdict(ours.verdict),
   ];
 }
 
 /** True when every response was right and every goal that was judged is met. */
-export function allSound(results: readonly WorkloadRounds[]): boolean {
+export function allSound(results: readonly Judgeable[]): boolean {
   return results.every((result) =>
     judgeWorkload(result).every(({ systems }) => systems.every(({ problems }) => problems.length === 0)),
   );
@@ -168,6 +168,8 @@ export function formatGoal(goal: Goal | undefined): string {
       return `<= ${goal.most}`;
     case "bytes":
       return `<= ${goal.most} B`;
+    case "milliseconds":
+      return `<= ${goal.most} ms`;
     case "notAbove":
       return "<= 1 + noise";
     default:
@@ -194,7 +196,12 @@ export function formatFigure(figure: Figure, value: number): string {
     case "p99Us":
     case "lateUs":
       return value.toFixed(0);
+    case "flipMs":
+    case "flipCpuMs":
+      return value.toFixed(2);
     case "cpuUs":
+    case "systemUs":
+    case "netUs":
     case "supervisorUs":
       return value >= 1000 ? value.toFixed(0) : value.toFixed(2);
     default:
@@ -202,15 +209,15 @@ export function formatFigure(figure: Figure, value: number): string {
   }
 }
 
-function formatRatio(ratio: Spread | undefined): string {
+export function formatRatio(ratio: Spread | undefined): string {
   return ratio === undefined ? "-" : formatSpread(ratio, (value) => value.toFixed(2));
 }
 
-function formatSpread({ median: middle, min, max }: Spread, format: (value: number) => string): string {
+export function formatSpread({ median: middle, min, max }: Spread, format: (value: number) => string): string {
   const [low, high] = [format(min), format(max)];
   return low === high ? format(middle) : `${format(middle)} (${low}-${high})`;
 }
 
-function percent(share: number): string {
+export function percent(share: number): string {
   return `${(share * 100).toFixed(share < 0.1 ? 1 : 0)} %`;
 }

@@ -22,6 +22,8 @@ export type Command = {
   readonly argv: readonly string[];
   /** A core list as taskset reads it: `0`, `1-3`. */
   readonly cores: string;
+  /** A network namespace as `ip netns` knows it; that of this process by default. */
+  readonly namespace?: string;
   readonly cwd?: string;
 };
 
@@ -40,6 +42,7 @@ export class Stage {
   readonly #stopDeadlineMs: number;
   #portNext = PORT_MIN;
   readonly #started = new Map<number, Started>();
+  readonly #undoings: (() => void)[] = [];
 
   /** In memory where the machine has /dev/shm, so that no access log waits for a disk. */
   constructor(stopDeadlineMs: number = STOP_DEADLINE_MS) {
@@ -69,7 +72,8 @@ export class Stage {
     const errorPath = this.path(`${command.name}.err`);
     const out = openSync(this.path(`${command.name}.out`), "a");
     const error = openSync(errorPath, "a");
-    const argv = ["--pdeathsig", "TERM", "taskset", "-c", command.cores, ...command.argv];
+    const inside = command.namespace === undefined ? [] : enter(command.namespace);
+    const argv = ["--pdeathsig", "TERM", "taskset", "-c", command.cores, ...inside, ...command.argv];
     const child = spawn("setpriv", argv, {
       cwd: command.cwd ?? this.directory,
       detached: true,
@@ -102,11 +106,22 @@ export class Stage {
     this.#started.delete(started.pid);
   }
 
+  /** Called when the stage is struck, once every process has ended; the last one first. */
+  atStrike(undo: () => void): void {
+    this.#undoings.push(undo);
+  }
+
   /** Ends everything and removes the directory. Safe to call twice. */
   async strike(): Promise<void> {
     await Promise.all([...this.#started.values()].map((started) => this.stop(started)));
+    for (const undo of this.#undoings.splice(0).reverse()) undo();
     rmSync(this.directory, { recursive: true, force: true });
   }
+}
+
+/** What stands in front of a command so that it runs in a namespace; its process id stays its own. */
+export function enter(namespace: string): string[] {
+  return ["nsenter", `--net=/run/netns/${namespace}`];
 }
 
 /** Raises the limit of open files of this process and its children as far as we may, and returns it. */

@@ -17,14 +17,19 @@ node=$root/node_modules/.bin/node
 policy=/usr/sbin/policy-rc.d
 policy_mark='# Written by the setup of evenkeel for the time of one installation.'
 
-# The one list of what tests and benchmarks need from Debian: command, package, services that the package brings.
+# The one list of what tests and benchmarks need from Debian: command (or a file), package, services that the package brings.
 debian_packages='
-nginx   nginx     nginx
-haproxy haproxy   haproxy
-wrk     wrk       -
-curl    curl      -
-ip      iproute2  -
-ps      procps    -
+nginx                                       nginx               nginx
+/usr/lib/nginx/modules/ngx_stream_module.so libnginx-mod-stream -
+haproxy                                     haproxy             haproxy
+wrk                                         wrk                 -
+curl                                        curl                -
+ip                                          iproute2            -
+nft                                         nftables            nftables
+conntrack                                   conntrack           -
+ps                                          procps              -
+keepalived                                  keepalived          keepalived
+tshark                                      tshark              -
 '
 
 say() { printf 'evenkeel: %s\n' "$*" >&2; }
@@ -101,7 +106,10 @@ install_npm_packages() {
 missing_packages() {
   printf '%s' "$debian_packages" | while read -r tool package services; do
     [ -n "$tool" ] || continue
-    command -v "$tool" >/dev/null 2>&1 || printf '%s ' "$package"
+    case $tool in
+      /*) [ -e "$tool" ] || printf '%s ' "$package" ;;
+      *) command -v "$tool" >/dev/null 2>&1 || printf '%s ' "$package" ;;
+    esac
   done
 }
 

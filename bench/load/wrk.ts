@@ -30,7 +30,11 @@ export type WrkTotals = {
 };
 
 export type WrkLoad = {
+  /** 127.0.0.1 by default. */
+  readonly host?: string;
   readonly port: number;
+  /** Where wrk runs; the namespace of this process by default. */
+  readonly namespace?: string;
   readonly request: Request;
   readonly connections: number;
   readonly seconds: number;
@@ -42,8 +46,10 @@ export async function runWrk(stage: Stage, load: WrkLoad): Promise<WrkTotals> {
   const script = stage.path("wrk.lua");
   writeFileSync(script, luaScript(load.request));
   const argv = [wrkProgram, "-t1", `-c${load.connections}`, `-d${load.seconds}s`, `--timeout`, `${TIMEOUT_SECONDS}s`];
-  argv.push("-s", script, `http://127.0.0.1:${load.port}${load.request.path}`);
-  return parseWrk(await runLoad(stage, { name: "wrk", argv, cores: load.cores }));
+  argv.push("-s", script, `http://${load.host ?? "127.0.0.1"}:${load.port}${load.request.path}`);
+  const { cores, namespace } = load;
+  const command = namespace === undefined ? { name: "wrk", argv, cores } : { name: "wrk", argv, cores, namespace };
+  return parseWrk(await runLoad(stage, command));
 }
 
 /** Without a `request` function wrk formats the request once and sends the same bytes: no Lua runs per request. */

@@ -4,6 +4,8 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 
+const TICK_MS = 10;
+
 export type Usage = {
   /** CPU time of the processes that carry traffic, all threads, in nanoseconds. */
   readonly workerCpuNs: number;
@@ -90,6 +92,49 @@ export function parseCoreTime(text: string, core: number): CoreTime {
 
 export function readCoreTime(core: number): CoreTime {
   return parseCoreTime(readFileSync("/proc/stat", "utf8"), core);
+}
+
+export type IdleTime = {
+  /** Clock ticks (10 ms) since boot in which the cores did nothing, or the hypervisor did not let them; over all cores. */
+  readonly ticks: number;
+  readonly cores: number;
+};
+
+/**
+ * What is left when everything that ran is taken away, softirqs included, whatever process they were charged to. A kernel
+ * with NO_HZ counts idle time exactly, while busy time may be sampled once a tick (proc(5), kernel/time/tick-sched.c).
+ */
+export function parseIdleTime(text: string): IdleTime {
+  const lines = text.split("\n").filter((line) => /^cpu\d/.test(line));
+  let ticks = 0;
+  for (const line of lines) {
+    const [, , , idle = 0, iowait = 0, , , steal = 0] = line.split(" ").slice(1).map(Number);
+    ticks += idle + iowait + steal;
+  }
+  if (lines.length === 0) throw new Error("/proc/stat names no core");
+  return { ticks, cores: lines.length };
+}
+
+export function readIdleTime(): IdleTime {
+  return parseIdleTime(readFileSync("/proc/stat", "utf8"));
+}
+
+/** CPU time in clock ticks (10 ms) of the children of a process that have ended, from its /proc/PID/stat (proc(5)). */
+export function parseWaitedTicks(text: string): number {
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const ticks = Number(fields[13]) + Number(fields[14]);
+  if (!Number.isInteger(ticks)) throw new Error(`not a stat line: ${JSON.stringify(text)}`);
+  return ticks;
+}
+
+/** CPU time of a process tree in milliseconds, what has ended in it included: to the nanosecond but for the ended. */
+export function readTreeCpuMs(root: number): number {
+  let sum = 0;
+  for (const pid of listTree(root)) {
+    const stat = readIfThere(`/proc/${pid}/stat`);
+    sum += readCpuNs(pid) / 1_000_000 + (stat === undefined ? 0 : parseWaitedTicks(stat) * TICK_MS);
+  }
+  return sum;
 }
 
 function readChildren(): Map<number, number[]> {

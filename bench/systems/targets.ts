@@ -131,12 +131,12 @@ ${temporaryPaths(directory)}
 }
 
 /** A string of nginx's configuration language: double quotes and backslashes escaped, a newline as \n. */
-function quote(text: string): string {
+export function quote(text: string): string {
   return `"${text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`;
 }
 
 /** Bytes without a short period, the same at every run (a 32-bit xorshift from a fixed seed). */
-function seededBytes(length: number): Buffer {
+export function seededBytes(length: number): Buffer {
   const words = new Uint32Array(Math.ceil(length / 4));
   let state = 0x9e3779b9;
   for (let index = 0; index < words.length; index++) {

@@ -10,6 +10,7 @@ const config: Config = {
   workers: 1,
   drainTimeout: 1_000,
   accessLog: undefined,
+  kernel: { keepOnStop: false },
   listeners: [],
   pools: [],
 };
@@ -21,6 +22,7 @@ function controlled(more: Partial<Controlled> = {}): Controlled {
     state: "serving",
     status: () => Promise.reject(new Error("nobody asked")),
     reload: () => Promise.resolve({ ok: true, generation: 8, warnings: [], settled: true }),
+    explainTarget: () => undefined,
     ...more,
   };
 }
@@ -77,4 +79,30 @@ test("only a serving node is ready, and every node that answers lives", async ()
     [503, 200, 503],
   );
   assert.equal((await ask("GET", "/livez", {}, controlled({ state: "draining" }))).status, 200);
+});
+
+test("a target is found by its pool and address, percent-encoded or not, and what is missing is named", async () => {
+  const pool = {
+    name: "app",
+    balance: { policy: "random" as const },
+    targets: [],
+    healthCheck: undefined,
+    idleConnectionsMax: 1,
+    idleTimeout: 1_000,
+  };
+  const asked: string[] = [];
+  const of = controlled({
+    config: { ...config, pools: [pool] },
+    explainTarget: (name, address) => {
+      asked.push(`${name} ${address}`);
+      return undefined;
+    },
+  });
+  const codeOf = async (path: string) => Object((await ask("GET", path, {}, of)).body).code;
+  assert.equal(await codeOf("/v1/pools/app/targets/10.0.0.1:80"), "target.unknown");
+  assert.equal(await codeOf("/v1/pools/app/targets/%5B%3A%3A1%5D%3A80"), "target.unknown");
+  assert.equal(await codeOf("/v1/pools/none/targets/x"), "pool.unknown");
+  assert.deepEqual(asked, ["app 10.0.0.1:80", "app [::1]:80", "none x"]);
+  assert.equal(await codeOf("/v1/pools/app/targets/%zz"), "admin.path.unknown");
+  assert.equal(await codeOf("/v1/pools/app/targets/a/b"), "admin.path.unknown");
 });

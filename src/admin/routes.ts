@@ -3,6 +3,7 @@
 
 import type { NodeStatus } from "../control/node-status.ts";
 import type { ReloadOutcome } from "../control/supervisor.ts";
+import type { TargetExplanation } from "../control/target-explanation.ts";
 import type { Config } from "../model/config.ts";
 import { problemDocument } from "./problem.ts";
 
@@ -13,6 +14,8 @@ export type Controlled = {
   readonly state: NodeStatus["state"];
   status(): Promise<NodeStatus>;
   reload(): Promise<ReloadOutcome>;
+  /** undefined when there is no such target. */
+  explainTarget(pool: string, address: string): TargetExplanation | undefined;
 };
 
 export type AdminRequest = {
@@ -31,7 +34,9 @@ export type AdminAnswer = {
 
 type Endpoint = (controlled: Controlled, request: AdminRequest) => AdminAnswer | Promise<AdminAnswer>;
 
-const endpoints: Readonly<Record<string, Readonly<Record<string, Endpoint>>>> = {
+type Methods = Readonly<Record<string, Endpoint>>;
+
+const endpoints: Readonly<Record<string, Methods>> = {
   "/v1/status": { GET: async (controlled) => json(200, await controlled.status()) },
   "/v1/config": { GET: showConfig },
   "/v1/reload": { POST: reload },
@@ -41,7 +46,7 @@ const endpoints: Readonly<Record<string, Readonly<Record<string, Endpoint>>>> = 
 
 /** Answers a request; 404 and 405 are its own, with `allow` as RFC 9110 section 15.5.6 wants it. */
 export async function answer(controlled: Controlled, request: AdminRequest): Promise<AdminAnswer> {
-  const methods = Object.hasOwn(endpoints, request.path) ? endpoints[request.path] : undefined;
+  const methods = Object.hasOwn(endpoints, request.path) ? endpoints[request.path] : targetMethods(request.path);
   if (methods === undefined) {
     return failed(404, { code: "admin.path.unknown", detail: `there is no ${request.path} here` });
   }
@@ -53,6 +58,31 @@ export async function answer(controlled: Controlled, request: AdminRequest): Pro
   const detail = `${request.path} does not take ${request.method}, only ${allow}`;
   const refused = failed(405, { code: "admin.method.unknown", detail });
   return { ...refused, headers: { ...refused.headers, allow } };
+}
+
+/** `/v1/pools/{pool}/targets/{target}`, both percent-encoded; undefined for any other path. */
+function targetMethods(path: string): Methods | undefined {
+  const match = /^\/v1\/pools\/([^/]+)\/targets\/([^/]+)$/.exec(path);
+  const [pool, address] = [decodePart(match?.[1]), decodePart(match?.[2])];
+  if (pool === undefined || address === undefined) return undefined;
+  return { GET: (controlled) => showTarget(controlled, pool, address) };
+}
+
+function decodePart(part: string | undefined): string | undefined {
+  try {
+    return part === undefined ? undefined : decodeURIComponent(part);
+  } catch {
+    // A percent sign that encodes nothing: no name of anything here.
+    return undefined;
+  }
+}
+
+function showTarget(controlled: Controlled, pool: string, address: string): AdminAnswer {
+  const explanation = controlled.explainTarget(pool, address);
+  if (explanation !== undefined) return json(200, explanation);
+  const known = controlled.config.pools.find(({ name }) => name === pool);
+  if (known === undefined) return failed(404, { code: "pool.unknown", detail: `there is no pool ${pool}` });
+  return failed(404, { code: "target.unknown", detail: `pool ${pool} has no target ${address}` });
 }
 
 function showConfig(controlled: Controlled, request: AdminRequest): AdminAnswer {

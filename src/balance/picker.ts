@@ -11,6 +11,7 @@ import { createIpHash } from "./ip-hash.ts";
 import { createLeastConnections } from "./least-connections.ts";
 import { createRandom } from "./random.ts";
 import { createSmoothRoundRobin } from "./smooth-round-robin.ts";
+import { createSourceHash } from "./source-hash.ts";
 import { createTwoChoices } from "./two-choices.ts";
 
 /**
@@ -19,6 +20,19 @@ import { createTwoChoices } from "./two-choices.ts";
  * form a pool of their own for the policy, as in nginx.
  */
 export function createPicker(policy: Balance, members: readonly Member[], random: Random): Balancer {
+  return pickInGroups(members, (group) => createBalancer(policy, group, random));
+}
+
+/**
+ * The same for clients of a layer-4 listener. Where their address alone decides, it decides as in the kernel: a client
+ * meets the same target whichever engine carries the listener.
+ */
+export function createLayer4Picker(policy: Balance, members: readonly Member[], random: Random): Balancer {
+  if (policy.policy !== "consistentHash") return createPicker(policy, members, random);
+  return pickInGroups(members, createSourceHash);
+}
+
+function pickInGroups(members: readonly Member[], create: (group: readonly Member[]) => Balancer): Balancer {
   const primaries: number[] = [];
   const backups: number[] = [];
   const place = new Int32Array(members.length);
@@ -27,10 +41,10 @@ export function createPicker(policy: Balance, members: readonly Member[], random
     place[index] = group.length;
     group.push(index);
   }
-  if (backups.length === 0) return createBalancer(policy, members, random);
+  if (backups.length === 0) return create(members);
 
-  const first = createBalancer(policy, pickOut(members, primaries), random);
-  const second = createBalancer(policy, pickOut(members, backups), random);
+  const first = create(pickOut(members, primaries));
+  const second = create(pickOut(members, backups));
   return {
     pick(pick: Pick): number {
       const primary = first.pick(pick);

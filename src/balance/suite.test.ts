@@ -7,13 +7,25 @@ import { seededRandom } from "../core/random.ts";
 import type { Balance } from "../model/pool.ts";
 import { type Balancer, type Member, type Pick, takesWork } from "./balancer.ts";
 import { mix } from "./hash.ts";
-import { createPicker } from "./picker.ts";
+import { createLayer4Picker, createPicker } from "./picker.ts";
 import { countPicks, equalMembers, memberOf, membersOf, pickOf, policies, testSeed } from "./test-kit.ts";
 
 const seed = testSeed();
 
-function pickerOf(balance: Balance, members: readonly Member[], from = seed): Balancer {
-  return createPicker(balance, members, seededRandom(from));
+type Variant = { readonly name: string; readonly balance: Balance; readonly create: typeof createPicker };
+
+/** Every policy, and the one that layer 4 does otherwise. */
+const all: readonly Variant[] = [
+  ...policies.map((balance) => ({ name: balance.policy, balance, create: createPicker })),
+  {
+    name: "consistentHash of layer 4",
+    balance: { policy: "consistentHash", key: { kind: "clientAddress" } },
+    create: createLayer4Picker,
+  },
+];
+
+function pickerOf({ balance, create }: Variant, members: readonly Member[], from = seed): Balancer {
+  return create(balance, members, seededRandom(from));
 }
 
 /** Many exchanges with different keys and clients, so that every policy has reason to look everywhere. */
@@ -59,8 +71,9 @@ const anyEvent = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("time" as const), ms: fc.nat(30_000) }) },
 );
 
-for (const balance of policies) {
-  describe(balance.policy, () => {
+for (const variant of all) {
+  const { balance } = variant;
+  describe(variant.name, () => {
     test("whatever happens to the members, a pick is one that takes work, and -1 exactly when none does", (t) => {
       t.diagnostic(`seed ${seed}`);
       const property = fc.property(
@@ -68,7 +81,7 @@ for (const balance of policies) {
         fc.array(anyEvent, { maxLength: 120, size: "max" }),
         fc.integer(),
         (members, events, chance) => {
-          const balancer = pickerOf(balance, members, chance);
+          const balancer = pickerOf(variant, members, chance);
           const pick = pickOf();
           for (const event of events) {
             const member = "at" in event ? members[event.at] : undefined;
@@ -100,21 +113,21 @@ for (const balance of policies) {
     });
 
     test("an empty pool gives -1", () => {
-      assert.equal(pickerOf(balance, []).pick(pickOf()), -1);
+      assert.equal(pickerOf(variant, []).pick(pickOf()), -1);
     });
 
     test("a pool whose weights are all 0 gives -1", () => {
-      assert.deepEqual(new Set(pickMany(pickerOf(balance, membersOf([0, 0, 0])), 50)), new Set([-1]));
+      assert.deepEqual(new Set(pickMany(pickerOf(variant, membersOf([0, 0, 0])), 50)), new Set([-1]));
     });
 
     test("weight 0 is never picked, its neighbours are", () => {
-      const picked = new Set(pickMany(pickerOf(balance, membersOf([0, 1, 0, 1, 1, 0])), 2_000));
+      const picked = new Set(pickMany(pickerOf(variant, membersOf([0, 1, 0, 1, 1, 0])), 2_000));
       assert.deepEqual([...picked].sort(), [1, 3, 4]);
     });
 
     test("maxConnections: a full member is passed over until one of its exchanges ends", () => {
       const members = [memberOf(0, { activeMax: 2, active: 2 }), memberOf(1, { activeMax: 5, active: 4 })];
-      const balancer = pickerOf(balance, members);
+      const balancer = pickerOf(variant, members);
       assert.deepEqual(new Set(pickMany(balancer, 50)), new Set([1]));
       members[1]!.active = 5;
       assert.deepEqual(new Set(pickMany(balancer, 50)), new Set([-1]));
@@ -124,7 +137,7 @@ for (const balance of policies) {
 
     test("backups are picked only while no primary takes work", () => {
       const members = [memberOf(0, { backup: true }), memberOf(1), memberOf(2, { backup: true }), memberOf(3)];
-      const balancer = pickerOf(balance, members);
+      const balancer = pickerOf(variant, members);
       assert.deepEqual([...new Set(pickMany(balancer, 500))].sort(), [1, 3]);
       members[1]!.eligible = false;
       assert.deepEqual(new Set(pickMany(balancer, 500)), new Set([3]));
@@ -136,12 +149,12 @@ for (const balance of policies) {
 
     test("a pool of backups only serves with them", () => {
       const members = membersOf([1, 1], { backup: true });
-      assert.deepEqual([...new Set(pickMany(pickerOf(balance, members), 500))].sort(), [0, 1]);
+      assert.deepEqual([...new Set(pickMany(pickerOf(variant, members), 500))].sort(), [0, 1]);
     });
 
     test("one exchange tries every member once, backups last, then gets -1", () => {
       const members = [0, 1, 2, 3, 4, 5].map((index) => memberOf(index, { backup: index > 3 }));
-      const balancer = pickerOf(balance, members);
+      const balancer = pickerOf(variant, members);
       const pick = pickOf();
       const tried = members.map(() => {
         const index = balancer.pick(pick);
@@ -158,14 +171,14 @@ for (const balance of policies) {
 
     test("the same seed gives the same picks", () => {
       const weights = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3];
-      const run = () => pickMany(pickerOf(balance, membersOf(weights)), 1_000);
+      const run = () => pickMany(pickerOf(variant, membersOf(weights)), 1_000);
       assert.deepEqual(run(), run());
     });
 
     test("every member of a pool of 5,000 can be reached", () => {
       // More clients than ip hash has values for would tell nothing: it knows 6,271.
       const members = equalMembers(5_000);
-      const reached = new Set(pickMany(pickerOf(balance, members), 5_000));
+      const reached = new Set(pickMany(pickerOf(variant, members), 5_000));
       assert.ok(!reached.has(-1));
       assert.ok(reached.size > 1_500, `reached ${reached.size}`);
     });
@@ -173,16 +186,18 @@ for (const balance of policies) {
 }
 
 describe("shares follow weights", () => {
+  const turns: Variant = { name: "roundRobin", balance: { policy: "roundRobin" }, create: createPicker };
   const weights = [40, 30, 30];
-  for (const balance of policies) {
+  for (const variant of all) {
+    const { balance } = variant;
     if (balance.policy === "ipHash") continue; // its shares are those of the clients' networks
     if (balance.policy === "twoChoices") continue; // its shares are those of load and latency
 
-    test(`${balance.policy}: 40, 30, 30`, (t) => {
+    test(`${variant.name}: 40, 30, 30`, (t) => {
       t.diagnostic(`seed ${seed}`);
       const members = membersOf(weights);
       const picks = 40_000;
-      const picked = pickMany(pickerOf(balance, members), picks);
+      const picked = pickMany(pickerOf(variant, members), picks);
       for (const [index, weight] of weights.entries()) {
         const share = picked.filter((one) => one === index).length / picks;
         // Four standard deviations of a draw of that size, and what a table of slots strays.
@@ -195,7 +210,7 @@ describe("shares follow weights", () => {
 
   test("roundRobin: every 100 consecutive picks are exactly 40, 30 and 30", () => {
     const members = membersOf(weights);
-    const balancer = pickerOf({ policy: "roundRobin" }, members);
+    const balancer = pickerOf(turns, members);
     const picked = pickMany(balancer, 1_000);
     for (let start = 0; start + 100 <= picked.length; start++) {
       const window = picked.slice(start, start + 100);
@@ -214,7 +229,7 @@ describe("shares follow weights", () => {
       fc.nat(200),
       (any, skip) => {
         const members = membersOf(any);
-        const balancer = pickerOf({ policy: "roundRobin" }, members);
+        const balancer = pickerOf(turns, members);
         countPicks(balancer, members, skip);
         const cycle = any.reduce((sum, weight) => sum + weight, 0);
         assert.deepEqual(countPicks(balancer, members, cycle), any);

@@ -3,6 +3,7 @@
 import { Command, CommanderError } from "commander";
 import { type CliIo, exitCodes } from "./cli-io.ts";
 import { addEchoCommand } from "./echo.ts";
+import { addExplainCommand } from "./explain.ts";
 import { addReloadCommand } from "./reload.ts";
 import { addRunCommand } from "./run.ts";
 import { addSchemaCommand } from "./schema.ts";
@@ -33,6 +34,7 @@ function buildProgram(io: CliIo): Command {
   addValidateCommand(program, io);
   addReloadCommand(program, io);
   addStatusCommand(program, io);
+  addExplainCommand(program, io);
   addSchemaCommand(program, io);
   addEchoCommand(program, io);
   addVersionCommand(program, io);

@@ -101,7 +101,14 @@ async function serve(supervisor: Supervisor, admin: AdminServer, options: RunOpt
   const { unblockSignal } = await import("../io/libc.ts");
   const unblocked = unblockSignal("SIGUSR1");
   if (!unblocked.ok) log.error("SIGUSR1 will not reopen the logs", { error: unblocked.name });
-  supervisor.start();
+  const failures = await supervisor.start();
+  if (failures.length > 0) {
+    await admin.close();
+    return refuse(
+      options,
+      failures.map((failure) => failure.detail),
+    );
+  }
   if (await supervisor.serving()) await announce(supervisor, log, pidFile);
   await supervisor.gone();
   await admin.close();

@@ -74,12 +74,14 @@ function formatListeners(status: NodeStatus): string {
       { title: "LISTENER" },
       { title: "PROTOCOL" },
       { title: "ADDRESS" },
+      { title: "ENGINE" },
       ...titles.map((title) => ({ title, align: "right" as const })),
     ],
-    status.listeners.map(({ name, protocol, address, counters }) => [
+    status.listeners.map(({ name, protocol, address, engine, counters }) => [
       name,
       protocol,
       address,
+      engine ?? "-",
       String(counters.connectionsOpen),
       String(counters.connectionsAccepted),
       String(counters.exchanges),
@@ -95,14 +97,16 @@ function formatPools(status: NodeStatus): string {
       balance,
       target.address,
       target.backup ? `${target.intent}, backup` : target.intent,
-      target.health,
+      target.by === undefined ? target.health : `${target.health} by ${target.by}`,
+      target.since?.replace(/\.\d+Z$/, "Z") ?? "-",
       String(target.weight),
       String(target.active),
       String(target.counters.exchanges),
       String(target.counters.failures),
+      target.lastOutput ?? "-",
     ]),
   );
-  const left = ["POOL", "BALANCE", "TARGET", "INTENT", "HEALTH"].map((title) => ({ title }));
+  const left = ["POOL", "BALANCE", "TARGET", "INTENT", "HEALTH", "SINCE"].map((title) => ({ title }));
   const right = ["WEIGHT", "ACTIVE", "EXCHANGES", "FAILURES"].map((title) => ({ title, align: "right" as const }));
-  return formatTable([...left, ...right], rows);
+  return formatTable([...left, ...right, { title: "LAST PROBE" }], rows);
 }

@@ -5,12 +5,22 @@
 import { formatSocketAddress } from "../core/address.ts";
 import { assert } from "../core/assert.ts";
 import type { AccessLogConfig, Config } from "../model/config.ts";
-import type { HeaderRules, HttpLimits, HttpTimeouts, Listener, Route, RouteAction } from "../model/listener.ts";
+import type {
+  HeaderRules,
+  HttpLimits,
+  HttpListener,
+  HttpTimeouts,
+  Listener,
+  Route,
+  RouteAction,
+} from "../model/listener.ts";
 import type { Balance, Pool, Target } from "../model/pool.ts";
+import { buildHealthCheck } from "./build-health-check.ts";
+import { buildTcpListener, buildUdpListener } from "./build-layer4.ts";
 import { readTargetAddress } from "./http-leaf.ts";
 import { workersMax } from "./limits.ts";
 import type { PoolShell, RootShell, RouteFile } from "./schema.ts";
-import type { Draft, ListenerPart, PoolPart, TargetPart } from "./shape.ts";
+import type { Draft, HttpListenerPart, ListenerPart, PoolPart, TargetPart } from "./shape.ts";
 import { hostOf, pathOf } from "./validate-routes.ts";
 
 /** What the machine says where the file doesn't. */
@@ -29,6 +39,7 @@ export function buildConfig(draft: Draft, machine: Machine): Config {
     workers: root.workers === "auto" ? Math.min(workersMax, Math.max(1, machine.cores)) : root.workers,
     drainTimeout: root.drainTimeout,
     accessLog: buildAccessLog(root.accessLog),
+    kernel: root.kernel,
     listeners: draft.listeners.map((listener) => buildListener(listener, root.defaults)),
     pools: draft.pools.map(buildPool),
   };
@@ -42,13 +53,27 @@ function buildAccessLog(file: RootShell["accessLog"]): AccessLogConfig | undefin
 type Defaults = RootShell["defaults"];
 
 function buildListener(part: ListenerPart, defaults: Defaults): Listener {
+  assert(part.protocol !== undefined, "every listener of a valid draft has a protocol");
+  switch (part.protocol) {
+    case "http":
+      return buildHttpListener(part, defaults);
+    case "tcp":
+      return buildTcpListener(part, defaults);
+    case "udp":
+      return buildUdpListener(part, defaults);
+    default:
+      return part satisfies never;
+  }
+}
+
+function buildHttpListener(part: HttpListenerPart, defaults: Defaults): HttpListener {
   const file = part.value;
   assert(file !== undefined, "every listener of a valid draft was read");
   const timeouts = mergeTimeouts(defaults.timeouts, file.timeouts);
   const below: RouteDefaults = { timeouts, bodyBytesMax: file.bodyLimit ?? defaults.bodyLimit, retry: defaults.retry };
   return {
     name: part.name,
-    protocol: file.protocol,
+    protocol: "http",
     bind: file.bind,
     routes: part.routes.map(({ value }, index) => {
       assert(value !== undefined, "every route of a valid draft was read");
@@ -148,6 +173,7 @@ function buildPool(part: PoolPart): Pool {
     name: part.name,
     balance: buildBalance(file.balance),
     targets: part.targets.map(buildTarget),
+    healthCheck: part.healthCheck?.value === undefined ? undefined : buildHealthCheck(part.healthCheck.value),
     idleConnectionsMax: file.idleConnections,
     idleTimeout: file.idleTimeout,
   };

@@ -7,6 +7,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { formatSocketAddress } from "../core/address.ts";
 import type { Config } from "../model/config.ts";
+import type { Listener, Route, TcpRoute } from "../model/listener.ts";
 import { decodeConfig } from "./decode.ts";
 import { same } from "./diff.ts";
 import { describeProblems } from "./problem.ts";
@@ -17,7 +18,10 @@ const environment = { NODE: "lb", WORKERS: "4", TARGET: "10.0.0.9", EMPTY: "", F
 const machine = { hostname: "host-1", cores: 2 };
 
 const minimal = decode(`
-listeners: { web: { bind: "0.0.0.0:80", routes: [ { pool: app } ] } }
+listeners:
+  web: { bind: "0.0.0.0:80", routes: [ { pool: app } ] }
+  tcp: { bind: "0.0.0.0:81", protocol: tcp, pool: app }
+  udp: { bind: "0.0.0.0:81", protocol: udp, pool: app }
 pools: { app: { targets: { "10.0.0.1:80": {} } } }`);
 
 function decode(text: string) {
@@ -32,22 +36,28 @@ function differing(value: object, base: object | undefined, except: readonly str
   return entries.length === 0 ? "" : ` ${JSON.stringify(Object.fromEntries(entries))}`;
 }
 
+function describeListener(one: Listener, bases: readonly Listener[]): string[] {
+  const base = bases.find(({ protocol }) => protocol === one.protocol);
+  const protocol = one.protocol === "http" ? "" : ` ${one.protocol}`;
+  const rest = differing(one, base, ["name", "protocol", "bind", "routes"]);
+  const lines = [`listener ${one.name} ${formatSocketAddress(one.bind)}${protocol}${rest}`];
+  if (one.protocol === "udp" || base === undefined || base.protocol === "udp") return lines;
+  for (const route of one.routes) lines.push(describeRoute(route, base.routes[0]));
+  return lines;
+}
+
+function describeRoute(one: Route | TcpRoute, base: Route | TcpRoute | undefined): string {
+  const start = `  route ${one.name}${differing(one, base, ["name", "action", "pool"])} ->`;
+  if (!("action" in one)) return `${start} ${one.pool}`;
+  return `${start}${differing(one.action, base !== undefined && "action" in base ? base.action : undefined, [])}`;
+}
+
 /** The configuration without what equals the minimal one's, a line a thing. */
 function summary(config: Config): string {
   assert(minimal.ok);
-  const [listener] = minimal.config.listeners;
   const [pool] = minimal.config.pools;
-  const [route] = listener?.routes ?? [];
   const lines = [`good${differing(config, minimal.config, ["listeners", "pools"])}`];
-  for (const one of config.listeners) {
-    lines.push(
-      `listener ${one.name} ${formatSocketAddress(one.bind)}${differing(one, listener, ["name", "bind", "routes"])}`,
-    );
-    for (const inner of one.routes) {
-      const rest = differing(inner, route, ["name", "action"]);
-      lines.push(`  route ${inner.name}${rest} ->${differing(inner.action, route?.action, [])}`);
-    }
-  }
+  for (const one of config.listeners) lines.push(...describeListener(one, minimal.config.listeners));
   for (const one of config.pools) {
     lines.push(`pool ${one.name}${differing(one, pool, ["name", "targets"])}`);
     for (const target of one.targets) {

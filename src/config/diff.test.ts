@@ -87,6 +87,64 @@ test("routes that only change places are told, for the first match is taken", ()
   assert.deepEqual(describeDiff(diff), ["~ listener web: routes in another order"]);
 });
 
+const layer4 = (listeners: string, rest = "") =>
+  config(
+    `listeners: { ${listeners} }\npools: { a: { targets: { 10.0.0.1:80: } }, b: { targets: { 10.0.0.2:80: } } }\n${rest}`,
+  );
+
+test("a diff of layer-4 listeners names engine, routes by server name and what else differs", () => {
+  const tcp = (rest: string) => `tls: { bind: 0.0.0.0:443, protocol: tcp, ${rest} }`;
+  const old = layer4(
+    `${tcp("routes: [{ host: a.example, pool: a }, { name: all, pool: b }]")}, dns: { bind: 0.0.0.0:53, protocol: udp, pool: a }`,
+  );
+  const next = layer4(
+    [
+      tcp("engine: auto, proxyProtocol: { send: v2 }, routes: [{ host: b.example, pool: b }, { name: rest, pool: b }]"),
+      "dns: { bind: 0.0.0.0:54, protocol: udp, pool: b, responses: 1, timeouts: { flow: 5s } }",
+    ].join(", "),
+    "kernel: { keepOnStop: true }",
+  );
+  assert.deepEqual(describeDiff(diffConfig(old, next)), [
+    "~ kernel.keepOnStop false -> true",
+    '~ listener tls: engine "proxy" -> "auto"',
+    '~ listener tls: proxyProtocol.send "off" -> "v2"',
+    "+ listener tls: route rest",
+    "- listener tls: route all",
+    '~ listener tls: route tls[0]: host.name "a.example" -> "b.example"',
+    '~ listener tls: route tls[0]: pool "a" -> "b"',
+    "~ listener dns: bind 0.0.0.0:53 -> 0.0.0.0:54",
+    '~ listener dns: pool "a" -> "b"',
+    "~ listener dns: responsesMax (none) -> 1",
+    "~ listener dns: timeouts.flow 60000 -> 5000",
+  ]);
+});
+
+test("`pool` and the one route that it stands for do not differ", () => {
+  const listener = (rest: string) => layer4(`tls: { bind: 0.0.0.0:443, protocol: tcp, ${rest} }`);
+  assert.equal(diffConfig(listener("pool: a"), listener("routes: [{ pool: a }]")).empty, true);
+});
+
+test("a listener that changes its protocol differs in whatever one of the two has alone", () => {
+  const udp = layer4("one: { bind: 0.0.0.0:53, protocol: udp, pool: a }");
+  const tcp = layer4("one: { bind: 0.0.0.0:53, protocol: tcp, pool: a }");
+  assert.deepEqual(describeDiff(diffConfig(udp, tcp)), [
+    '~ listener one: protocol "udp" -> "tcp"',
+    '~ listener one: pool "a" -> (none)',
+    "~ listener one: timeouts.flow 60000 -> (none)",
+    "~ listener one: timeouts.clientHeader (none) -> 60000",
+    "~ listener one: timeouts.connect (none) -> 5000",
+    "~ listener one: timeouts.send (none) -> 60000",
+    "~ listener one: timeouts.tunnel (none) -> 3600000",
+    "~ listener one: limits.flowsMax 65536 -> (none)",
+    "~ listener one: limits.connectionsMax (none) -> 10000",
+    '~ listener one: proxyProtocol (none) -> {"receive":false,"trustedProxies":[],"send":"off"}',
+    '~ listener one: retry (none) -> {"triesMax":3,"timeMax":10000}',
+    "~ listener one: backlog (none) -> 4096",
+    "+ listener one: route one[0]",
+  ]);
+  assert.equal(diffConfig(tcp, udp).listeners.changed[0]?.routes.removed[0], "one[0]");
+});
+
 test("the order of targets is part of a pool, for it is the order of round robin", () => {
   const pool = (targets: string) => config(`pools: { app: { targets: { ${targets} } } }`);
   const diff = diffConfig(pool("10.0.0.1:80: , 10.0.0.2:80: "), pool("10.0.0.2:80: , 10.0.0.1:80: "));

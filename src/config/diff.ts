@@ -4,7 +4,7 @@
 
 import { formatSocketAddress } from "../core/address.ts";
 import type { Config } from "../model/config.ts";
-import type { Listener, Route } from "../model/listener.ts";
+import type { Listener, Route, TcpRoute } from "../model/listener.ts";
 import type { Pool, Target } from "../model/pool.ts";
 
 /** One field that differs, with both values as JSON data; undefined is absent. */
@@ -38,7 +38,7 @@ export type ListenerChange = {
 
 export type ConfigDiff = {
   readonly empty: boolean;
-  /** Of the node itself: node, admin, workers, drainTimeout, accessLog. */
+  /** Of the node itself: node, admin, workers, drainTimeout, accessLog, kernel. */
   readonly fields: readonly FieldChange[];
   readonly listeners: NamedChanges<ListenerChange>;
   readonly pools: NamedChanges<PoolChange>;
@@ -59,12 +59,19 @@ function isEmpty(changes: NamedChanges<unknown>): boolean {
 
 function diffListener(before: Listener, after: Listener): ListenerChange | undefined {
   const fields = diffFields(before, after, ["bind", "routes"]);
-  const routes = diffNamed(before.routes, after.routes, (route) => route.name, diffRoute);
+  const [old, next] = [routesOf(before), routesOf(after)];
+  const routes = diffNamed(old, next, (route) => route.name, diffRoute);
   const moved = !same(before.bind, after.bind);
-  const routesReordered = reordered(before.routes, after.routes, (route) => route.name);
+  const routesReordered = reordered(old, next, (route) => route.name);
   if (fields.length === 0 && isEmpty(routes) && !moved && !routesReordered) return undefined;
   const bind = { before: formatSocketAddress(before.bind), after: formatSocketAddress(after.bind) };
   return { name: before.name, bind: moved ? bind : undefined, fields, routes, routesReordered };
+}
+
+type AnyRoute = Route | TcpRoute;
+
+function routesOf(listener: Listener): readonly AnyRoute[] {
+  return listener.protocol === "udp" ? [] : listener.routes;
 }
 
 function reordered<Thing>(
@@ -79,7 +86,7 @@ function reordered<Thing>(
   return !same(kept(before, after), kept(after, before));
 }
 
-function diffRoute(before: Route, after: Route): RouteChange | undefined {
+function diffRoute(before: AnyRoute, after: AnyRoute): RouteChange | undefined {
   const fields = diffFields(before, after, []);
   return fields.length === 0 ? undefined : { name: before.name, fields };
 }

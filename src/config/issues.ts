@@ -11,12 +11,25 @@ export type LocatedComplaint = { readonly path: Path; readonly complaint: Compla
 
 type Issue = z.core.$ZodIssue;
 
+/** Which schema holds at a place is decided by another key; a key that only another of them has is told as such. */
+export type Choice = {
+  /** In words, `a listener with `protocol: tcp``. */
+  readonly chosen: string;
+  /** The other schemas by what would have chosen them. */
+  readonly others: ReadonlyMap<string, z.ZodType>;
+};
+
 /** Every complaint about `input`, with paths below its own place. */
-export function complaintsOf(schema: z.ZodType, input: unknown, issues: readonly Issue[]): LocatedComplaint[] {
-  return issues.flatMap((issue) => explain(schema, input, issue));
+export function complaintsOf(
+  schema: z.ZodType,
+  input: unknown,
+  issues: readonly Issue[],
+  choice?: Choice,
+): LocatedComplaint[] {
+  return issues.flatMap((issue) => explain(schema, input, issue, choice));
 }
 
-function explain(schema: z.ZodType, input: unknown, issue: Issue): LocatedComplaint[] {
+function explain(schema: z.ZodType, input: unknown, issue: Issue, choice: Choice | undefined): LocatedComplaint[] {
   const path = issue.path.map((part) => (typeof part === "symbol" ? String(part) : part));
   const about = (complaint: Complaint): LocatedComplaint[] => [{ path, complaint }];
   switch (issue.code) {
@@ -24,7 +37,10 @@ function explain(schema: z.ZodType, input: unknown, issue: Issue): LocatedCompla
       return about(carried(issue.params, issue.message));
     case "unrecognized_keys": {
       const known = keysOf(schemaAt(schema, path));
-      return issue.keys.map((key) => ({ path: [...path, key], complaint: unknownKey(key, known) }));
+      return issue.keys.map((key) => {
+        const foreign = choice === undefined ? undefined : foreignKey(key, path, choice);
+        return { path: [...path, key], complaint: foreign ?? unknownKey(key, known) };
+      });
     }
     case "invalid_type":
       return about(wrongShape(valueAt(input, path), expectedShape(issue.expected)));
@@ -95,6 +111,18 @@ export function unknownKey(key: string, known: readonly string[]): Complaint {
   const list = known.map((name) => `\`${name}\``).join(", ");
   const expected = suggestion === undefined && list !== "" ? `one of ${list}` : "";
   return { code: "config.key.unknown", message: `unknown key \`${key}\``, expected, suggestion, atKey: true };
+}
+
+/** The complaint about a key that belongs to another choice; undefined when none has it. */
+function foreignKey(key: string, path: Path, choice: Choice): Complaint | undefined {
+  const owners = [...choice.others].filter(([, schema]) => keysOf(schemaAt(schema, path)).includes(key));
+  if (owners.length === 0) return undefined;
+  return {
+    code: "config.key.unknown",
+    message: `unknown key \`${key}\` in ${choice.chosen}`,
+    expected: `it with ${owners.map(([name]) => name).join(" or ")} only`,
+    atKey: true,
+  };
 }
 
 function expectedShape(shape: string): string {

@@ -130,6 +130,18 @@ export function oneOf<const T extends string>(names: readonly T[]) {
   return leaf(reader, { anyOf: [{ enum: names }, reference] }, expected);
 }
 
+/**
+ * The word that decides which keys may stand beside it. In the JSON Schema it stands for itself alone, never for a
+ * reference to the environment, or an editor could not tell the alternatives apart.
+ */
+export function fixedWord<const T extends string>(word: T) {
+  const expected = `\`${word}\``;
+  const reader = textReader(expected, (text): Reading<T> => {
+    return text === word ? read(word) : refuse("config.value.unknown", `\`${text}\` is unknown`, expected);
+  });
+  return leaf(reader, { enum: [word] }, expected);
+}
+
 /** A number out of a few. */
 export function oneOfNumbers(numbers: readonly number[]) {
   const expected = `one of ${numbers.join(", ")}`;
@@ -215,7 +227,7 @@ function readName(text: string): Reading<string> {
 
 export function name() {
   const json = { anyOf: [{ type: "string", pattern: namePattern }, reference] };
-  return leaf(textReader("text", readName), json, nameExpected);
+  return leaf(textReader("text", readName), json, "a name");
 }
 
 export function nameKey() {

@@ -37,6 +37,13 @@ export const workersMax = 1024;
 export const weightMax = 65_535;
 export const connectionsMax = 1_000_000;
 export const backlogMax = 65_535;
+
+/** Flows of one UDP listener: each holds a socket towards its target, and descriptors end near here (fs.nr_open). */
+export const flowsMax = 1_000_000;
+
+/** Datagrams of a target that may be waited for in one flow. */
+export const responsesMax = 1_000_000;
+
 export const triesMax = 100;
 
 /** Heads are put together in a fixed area of memory, so a head cannot grow beyond this. */
@@ -52,3 +59,9 @@ export const bodyBytesMax = 2 ** 40;
 
 /** Bytes of a unix socket's path: `sun_path` less its final NUL, unix(7). */
 export const socketPathBytesMax = 107;
+
+/** Of health checks: bytes that a probe sends or looks for, words of a command, bytes of one. */
+export const probeBytesMax = 8192;
+export const commandWordsMax = 64;
+export const commandWordBytesMax = 4096;
+export const statusRangesMax = 32;

@@ -163,6 +163,21 @@ test("what has a default shows it", () => {
     balance: "roundRobin",
     protocol: "http",
     trustedProxies: [],
+    interval: "2s",
+    jitterPercent: 10,
+    timeout: "1s",
+    rise: 2,
+    fall: 3,
+    initial: "healthy",
+    verify: false,
+    connection: "own",
+    engine: "proxy",
+    preserveClientAddress: false,
+    receive: false,
+    responses: "unlimited",
+    flow: "60s",
+    flows: 65_536,
+    keepOnStop: false,
   }; // prettier-ignore
   for (const [key, value] of Object.entries(expected)) {
     const shown = defaults.get(key) ?? [];
@@ -194,6 +209,20 @@ test("what is decoded fits the JSON Schema and the schema of the whole file", ()
   }
 });
 
+test("a listener is one of three shapes, told apart by a protocol that stands for itself", () => {
+  const shapes: string[] = [];
+  visit(schema, "", (rule, path) => {
+    const protocol = isRecord(rule["properties"]) ? rule["properties"]["protocol"] : undefined;
+    if (!isRecord(protocol)) return;
+    assert.match(path, /\.listeners\.additionalProperties\.oneOf\[\d\]$/);
+    const required = Array.isArray(rule["required"]) && rule["required"].includes("protocol");
+    shapes.push(`${JSON.stringify(protocol["enum"])}${required ? "" : "?"}`);
+  });
+  assert.deepEqual(shapes, ['["http"]?', '["tcp"]', '["udp"]']);
+  const bare = { listeners: { tcp: { bind: "0.0.0.0:80", protocol: "tcp" } } };
+  assert.notDeepEqual(breaches(schema, bare, ""), [], "a TCP listener has a pool or routes");
+});
+
 test("the JSON Schema refuses what an editor should underline", () => {
   const refused: unknown[] = [
     [],
@@ -207,6 +236,16 @@ test("the JSON Schema refuses what an editor should underline", () => {
     { listeners: { web: { bind: "0.0.0.0:80", routes: [{}] } } },
     { listeners: { web: { bind: "0.0.0.0:80", routes: [{ pool: "a", respond: {} }] } } },
     { listeners: { web: { bind: "0.0.0.0:80", routes: [{ pool: "a", path: { exact: "/a", prefix: "/b" } }] } } },
+    { listeners: { web: { bind: "0.0.0.0:80", protocol: "tpc", routes: [] } } },
+    { listeners: { web: { bind: "0.0.0.0:80", pool: "a" } } },
+    { listeners: { tcp: { bind: "0.0.0.0:80", protocol: "tcp", pool: "a", forwarded: true } } },
+    { listeners: { tcp: { bind: "0.0.0.0:80", protocol: "tcp", pool: "a", timeouts: { firstByte: "1s" } } } },
+    { listeners: { tcp: { bind: "0.0.0.0:80", protocol: "tcp", routes: [{ pool: "a", path: "/" }] } } },
+    { listeners: { tcp: { bind: "0.0.0.0:80", protocol: "tcp", pool: "a", routes: [] } } },
+    { listeners: { udp: { bind: "0.0.0.0:80", protocol: "udp", routes: [] } } },
+    { listeners: { udp: { bind: "0.0.0.0:80", protocol: "udp", pool: "a", responses: "all" } } },
+    { listeners: { udp: { bind: "0.0.0.0:80", protocol: "udp", pool: "a", engine: "nft" } } },
+    { kernel: { keepOnStop: "maybe" } },
     { pools: { a: { targets: { "10.0.0.1": {} } } } },
     { pools: { a: { targets: { "10.0.0.1:80": { weigth: 1 } } } } },
     { pools: { a: { balance: "least_conn", targets: {} } } },

@@ -3,6 +3,7 @@
 // nothing about how parts belong together (a route's pool must exist): that is validate-*.ts.
 
 import * as z from "zod";
+import { healthCheckFile } from "./health-check-schema.ts";
 import {
   bindAddress,
   headerName,
@@ -17,9 +18,11 @@ import {
   type TargetKnown,
   targetKey,
 } from "./http-leaf.ts";
+import { limitOfFlows, protocol, tcpListenerFile, timeoutOfFlow, udpListenerFile } from "./layer4-schema.ts";
 import {
   absolutePath,
   duration,
+  fixedWord,
   flag,
   integer,
   ipRange,
@@ -72,7 +75,7 @@ const timeoutFields = {
     "Silence of a target within a response: 504 before its head, afterwards the client is closed.",
   ),
   exchange: orOff.describe("The whole exchange, all tries together; 0 is no limit."),
-  tunnel: orOff.describe("Silence on a tunnel (after Upgrade or CONNECT); 0 is without end."),
+  tunnel: orOff.describe("Silence on a tunnel (TCP, or after Upgrade or CONNECT); 0 is without end."),
 };
 
 /**
@@ -89,6 +92,7 @@ const timeoutDefaults = z.strictObject({
   idle: timeoutFields.idle.prefault("60s"),
   exchange: timeoutFields.exchange.prefault(0),
   tunnel: timeoutFields.tunnel.prefault("1h"),
+  flow: timeoutOfFlow.prefault("60s"),
 });
 
 const timeoutChanges = z.strictObject(timeoutFields).partial();
@@ -111,6 +115,7 @@ const limitDefaults = z.strictObject({
   headerCount: limitFields.headerCount.prefault(100),
   connections: limitFields.connections.prefault(10_000),
   exchangesPerConnection: limitFields.exchangesPerConnection.prefault(0),
+  flows: limitOfFlows.prefault(65_536),
 });
 
 const limitChanges = z.strictObject(limitFields).partial();
@@ -223,9 +228,8 @@ export const routeFile = z
   })
   .meta({ oneOf: [{ required: ["pool"] }, { required: ["respond"] }, { required: ["redirect"] }] });
 
-const listenerFields = {
+const httpFields = {
   bind: bindAddress().describe("Address and port to accept on: `0.0.0.0:80`, `[::]:80` (IPv6 alone), `10.0.4.99:443`."),
-  protocol: oneOf(["http"]).prefault("http").describe("What clients speak: HTTP/1.1 and HTTP/1.0."),
   trustedProxies: z
     .array(ipRange())
     .max(trustedProxiesMax)
@@ -242,14 +246,19 @@ const listenerFields = {
   bodyLimit: bodyLimit.optional(),
 };
 
-/** A listener whose routes are read one by one. */
-export const listenerShell = z.strictObject({
-  ...listenerFields,
+/** An HTTP listener whose routes are read one by one. */
+export const httpListenerShell = z.strictObject({
+  ...httpFields,
+  protocol: protocol().prefault("http"),
   routes: z.array(z.unknown()).max(routesPerListenerMax),
 });
 
-const listenerFile = z.strictObject({
-  ...listenerFields,
+/** A listener of which nobody knows what its clients speak: no more is read of it than all listeners have. */
+export const unknownListenerShell = z.looseObject({ bind: httpFields.bind, protocol: protocol() });
+
+const httpListenerFile = z.strictObject({
+  ...httpFields,
+  protocol: fixedWord("http").prefault("http").describe("What clients speak: HTTP/1.1 and HTTP/1.0."),
   routes: z
     .array(routeFile)
     .max(routesPerListenerMax)
@@ -266,7 +275,9 @@ export const targetFile = z.strictObject({
   failTimeout: positive.prefault("10s").describe("As nginx's fail_timeout."),
   maxConnections: integer(0, connectionsMax)
     .prefault(0)
-    .describe("Exchanges at a time on this node, divided among its workers; 0 is no limit."),
+    .describe(
+      "Exchanges (HTTP), connections (TCP) or flows (UDP) at a time on this node, divided among its workers; 0 is no limit.",
+    ),
   backup: flag().prefault(false).describe("Takes work only while no other target of the pool does."),
   intent: oneOf(["up", "drain", "down"]).prefault("up").describe("All work, no new work, or none at all."),
 });
@@ -312,11 +323,16 @@ const poolFields = {
     ),
 };
 
-/** A pool whose targets are read one by one. */
-export const poolShell = z.strictObject({ ...poolFields, targets: z.record(z.string(), z.unknown()) });
+/** A pool whose targets and health check are read one by one. */
+export const poolShell = z.strictObject({
+  ...poolFields,
+  targets: z.record(z.string(), z.unknown()),
+  healthCheck: z.unknown().optional(),
+});
 
 const poolFile = z.strictObject({
   ...poolFields,
+  healthCheck: healthCheckFile.optional().describe("Asks every target regularly; absent: only live traffic tells."),
   targets: z
     .record(targetKey(), z.union([targetFile, z.null()]))
     .meta({ maxProperties: targetsPerPoolMax })
@@ -350,6 +366,14 @@ const rootFields = {
     .describe("Worker processes; `auto` is one for each core."),
   drainTimeout: orOff.prefault("30s").describe("How long exchanges may go on after SIGTERM; 0 ends them at once."),
   accessLog: accessLog.optional().describe("One line an exchange; absent: none."),
+  kernel: z
+    .strictObject({
+      keepOnStop: flag()
+        .prefault(false)
+        .describe("The rules stay when the program stops: the kernel goes on balancing to the targets as they were."),
+    })
+    .prefault({})
+    .describe("Of listeners that the kernel carries."),
   defaults: defaultsSection.prefault({}).describe("What holds where a listener or route says nothing else."),
 };
 
@@ -365,7 +389,7 @@ export const configFile = z
   .strictObject({
     ...rootFields,
     listeners: z
-      .record(nameKey(), listenerFile)
+      .record(nameKey(), z.xor([httpListenerFile, tcpListenerFile, udpListenerFile]))
       .prefault({})
       .meta({ maxProperties: listenersMax })
       .describe("Where clients are accepted, by name."),
@@ -378,7 +402,8 @@ export const configFile = z
   .meta({ title: "evenkeel configuration" });
 
 export type RouteFile = z.output<typeof routeFile>;
-export type ListenerShell = z.output<typeof listenerShell>;
+export type HttpListenerShell = z.output<typeof httpListenerShell>;
+export type UnknownListenerShell = z.output<typeof unknownListenerShell>;
 export type TargetFile = z.output<typeof targetFile>;
 export type PoolShell = z.output<typeof poolShell>;
 export type RootShell = z.output<typeof rootShell>;

@@ -8,7 +8,7 @@ import { namesTarget, targetVariableExpected } from "./http-leaf.ts";
 import { headerRulesPerRouteMax, regexRoutesPerListenerMax, respondBodyBytesMax } from "./limits.ts";
 import type { Path } from "./problem.ts";
 import { type RouteFile, routeFile } from "./schema.ts";
-import type { Draft, ListenerPart, Part } from "./shape.ts";
+import type { Draft, HttpListenerPart, Part } from "./shape.ts";
 
 /** Keys that mean something only when a target answers. */
 const poolKeys = ["rewritePrefix", "upgrade", "connect", "retry", "requestHeaders"] as const;
@@ -30,7 +30,7 @@ export function pathOf(route: RouteFile): PathMatch | undefined {
   return regex === undefined ? undefined : { kind: "regex", source: regex };
 }
 
-export function validateRoutes(draft: Draft, listener: ListenerPart): void {
+export function validateRoutes(draft: Draft, listener: HttpListenerPart): void {
   for (const part of listener.routes) {
     const { path, value } = part;
     if (value === undefined) continue;
@@ -41,9 +41,12 @@ export function validateRoutes(draft: Draft, listener: ListenerPart): void {
     checkHeaders(draft, [...path, "responseHeaders"], value.responseHeaders);
     warnTarget(draft, path, value);
   }
-  checkNames(draft, listener);
+  checkNames(draft, listener.routes);
   checkRegexes(draft, listener);
-  checkReach(draft, listener);
+  checkReach(draft, listener.routes, (part) => {
+    const match = { host: hostOf(part.value), path: pathOf(part.value) };
+    return part.broken.has("path") || hasUnknownKey(part) ? undefined : match;
+  });
 }
 
 function checkPath(draft: Draft, path: Path, route: RouteFile): void {
@@ -181,9 +184,10 @@ function checkTwice(draft: Draft, path: Path, names: readonly string[]): void {
   }
 }
 
-function checkNames(draft: Draft, listener: ListenerPart): void {
+/** Names of routes are unique within their listener. */
+export function checkNames(draft: Draft, routes: readonly Part<{ readonly name?: string | undefined }>[]): void {
   const seen = new Map<string, number>();
-  for (const [index, { path, value }] of listener.routes.entries()) {
+  for (const [index, { path, value }] of routes.entries()) {
     if (value?.name === undefined) continue;
     const before = seen.get(value.name);
     if (before !== undefined) {
@@ -194,7 +198,7 @@ function checkNames(draft: Draft, listener: ListenerPart): void {
   }
 }
 
-function checkRegexes(draft: Draft, listener: ListenerPart): void {
+function checkRegexes(draft: Draft, listener: HttpListenerPart): void {
   const routes = listener.routes.filter(({ value }) => value !== undefined && pathOf(value)?.kind === "regex");
   const excess = routes[regexRoutesPerListenerMax];
   if (excess === undefined) return;
@@ -207,15 +211,18 @@ function checkRegexes(draft: Draft, listener: ListenerPart): void {
   });
 }
 
+/** What a route answers to; undefined where a key that could not be read, or is mistyped, may have said it. */
+type MatchOf<T> = (
+  part: Part<T> & { readonly value: T },
+) => { readonly host: HostMatch; readonly path: PathMatch | undefined } | undefined;
+
 /** A route is hidden when one earlier route alone matches whatever it matches. */
-function checkReach(draft: Draft, listener: ListenerPart): void {
+export function checkReach<T>(draft: Draft, routes: readonly Part<T>[], matchOf: MatchOf<T>): void {
   const earlier: { readonly index: number; readonly host: HostMatch; readonly path: PathMatch }[] = [];
-  for (const [index, part] of listener.routes.entries()) {
-    const path = part.value === undefined ? undefined : pathOf(part.value);
-    if (part.value === undefined || path === undefined) continue;
-    // A key that could not be read, or is mistyped, may have said which requests were meant.
-    if (part.broken.has("host") || part.broken.has("path") || hasUnknownKey(part)) continue;
-    const host = hostOf(part.value);
+  for (const [index, part] of routes.entries()) {
+    if (part.value === undefined || part.broken.has("host")) continue;
+    const { host, path } = matchOf({ ...part, value: part.value }) ?? {};
+    if (host === undefined || path === undefined) continue;
     const hiding = earlier.find((one) => coversHost(one.host, host) && coversPath(one.path, path));
     if (hiding !== undefined) {
       draft.complain(part.path, {

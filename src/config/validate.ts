@@ -3,24 +3,29 @@
 // right by itself, so nothing is reported twice.
 
 import { formatSocketAddress } from "../core/address.ts";
+import { contradictionsOf } from "./build-health-check.ts";
 import { readTargetAddress } from "./http-leaf.ts";
 import { nearest } from "./nearest.ts";
+import type { Path } from "./problem.ts";
 import type { Draft, ListenerPart, Part, PoolPart } from "./shape.ts";
+import { validateLayer4 } from "./validate-layer4.ts";
 import { validateRoutes } from "./validate-routes.ts";
 
 export function validateDraft(draft: Draft): void {
   checkBinds(draft);
-  const pools = new Set(draft.pools.map((pool) => pool.name));
-  const used = new Set<string>();
+  const pools = new Map(draft.pools.map((pool) => [pool.name, pool]));
+  const users = new Map<string, ListenerPart[]>();
   for (const listener of draft.listeners) {
-    validateRoutes(draft, listener);
-    checkPools(draft, listener, pools);
-    for (const { value } of listener.routes) if (value?.pool !== undefined) used.add(value.pool);
-    if (listener.value?.routes.length === 0) {
-      const message = `routes: listener \`${listener.name}\` has none and answers 404`;
-      draft.warn([...listener.path, "routes"], { code: "config.listener.routes", message, atKey: true });
+    const used = poolsNamed(listener);
+    checkPools(draft, used, pools);
+    for (const name of new Set(used.map(({ pool }) => pool))) users.set(name, [...(users.get(name) ?? []), listener]);
+    if (listener.protocol === "http") validateRoutes(draft, listener);
+    else if (listener.protocol !== undefined) {
+      validateLayer4(draft, listener, [...new Set(used.flatMap(({ pool }) => pools.get(pool) ?? []))]);
     }
+    warnRoutes(draft, listener);
   }
+  warnKept(draft);
   if (draft.listeners.length === 0 && isWhole(draft.root)) {
     const warning = {
       code: "config.listeners.none",
@@ -30,33 +35,82 @@ export function validateDraft(draft: Draft): void {
     draft.warn(["listeners"], warning);
   }
   // A part that could not be read whole might be the one that uses a pool.
-  const allRead = draft.listeners.every((listener) => isWhole(listener) && listener.routes.every(isWhole));
+  const allRead = draft.listeners.every((listener) => isWhole(listener) && routesOf(listener).every(isWhole));
   for (const pool of draft.pools) {
-    validatePool(draft, pool);
-    if (!allRead || used.has(pool.name)) continue;
+    validatePool(draft, pool, users.get(pool.name) ?? []);
+    if (!allRead || users.has(pool.name)) continue;
     draft.warn(pool.path, { code: "config.pool.unused", message: `no route uses pool \`${pool.name}\``, atKey: true });
   }
 }
 
+function routesOf(listener: ListenerPart): readonly Part<unknown>[] {
+  return listener.protocol === "http" || listener.protocol === "tcp" ? listener.routes : [];
+}
+
+type NamedPool = { readonly path: Path; readonly pool: string };
+
+/** The pools that a listener names, whether they exist or not. */
+function poolsNamed(listener: ListenerPart): NamedPool[] {
+  const at = (path: Path, pool: string | undefined) => (pool === undefined ? [] : [{ path: [...path, "pool"], pool }]);
+  switch (listener.protocol) {
+    case "http":
+      return listener.routes.flatMap(({ path, value }) => at(path, value?.pool));
+    case "tcp": {
+      const own = at(listener.path, listener.value?.pool);
+      return [...own, ...listener.routes.flatMap(({ path, value }) => at(path, value?.pool))];
+    }
+    case "udp":
+      return at(listener.path, listener.value?.pool);
+    case undefined:
+      return [];
+    default:
+      return listener satisfies never;
+  }
+}
+
+function warnRoutes(draft: Draft, listener: ListenerPart): void {
+  const path = [...listener.path, "routes"];
+  if (listener.value === undefined || !("routes" in listener.value)) return;
+  const { routes } = listener.value;
+  if (!Array.isArray(routes) || routes.length > 0) return;
+  const outcome = listener.protocol === "tcp" ? "resets every connection" : "answers 404";
+  const message = `routes: listener \`${listener.name}\` has none and ${outcome}`;
+  draft.warn(path, { code: "config.listener.routes", message, atKey: true });
+}
+
+/** `keepOnStop` speaks of rules that only the kernel engine writes. */
+function warnKept(draft: Draft): void {
+  if (draft.root.value?.kernel.keepOnStop !== true || !draft.listeners.every(isWhole)) return;
+  const inKernel = draft.listeners.some(
+    ({ protocol, value }) => (protocol === "tcp" || protocol === "udp") && value?.engine !== "proxy",
+  );
+  if (inKernel) return;
+  draft.warn(["kernel", "keepOnStop"], {
+    code: "config.kernel.unused",
+    message: "keepOnStop: no listener has `engine: kernel` or `engine: auto`, so there is nothing to keep",
+  });
+}
+
 /**
- * An address is bound once; `0.0.0.0` and `::` hold every address of their family (an IPv6 socket takes IPv6 alone).
+ * An address is bound once by listeners that accept connections, and once by those that receive datagrams; `0.0.0.0` and `::` hold every address of their family (an IPv6 socket takes IPv6 alone).
  */
 function checkBinds(draft: Draft): void {
-  const seen: { readonly host: string; readonly port: number; readonly name: string }[] = [];
-  for (const { name, path, value } of draft.listeners) {
-    if (value === undefined) continue;
+  const seen: { readonly host: string; readonly port: number; readonly name: string; readonly udp: boolean }[] = [];
+  for (const { name, path, value, protocol } of draft.listeners) {
+    if (value === undefined || protocol === undefined) continue;
+    const udp = protocol === "udp";
     const { host, port } = value.bind;
     const family = host.includes(":");
     const taken = seen.find((one) => {
       const same = one.host === host || isEvery(one.host) || isEvery(host);
-      return one.port === port && one.host.includes(":") === family && same;
+      return one.udp === udp && one.port === port && one.host.includes(":") === family && same;
     });
     if (taken !== undefined) {
       const [own, other] = [formatSocketAddress(value.bind), formatSocketAddress(taken)];
       const message = `bind: \`${own}\` is taken by listener \`${taken.name}\` (${other})`;
       draft.complain([...path, "bind"], { code: "config.listener.bind", message, expected: "an address of its own" });
     }
-    seen.push({ host, port, name });
+    seen.push({ host, port, name, udp });
   }
 }
 
@@ -64,33 +118,64 @@ function isEvery(host: string): boolean {
   return host === "0.0.0.0" || host === "::";
 }
 
-function checkPools(draft: Draft, listener: ListenerPart, pools: ReadonlySet<string>): void {
-  for (const { path, value } of listener.routes) {
-    if (value?.pool === undefined || pools.has(value.pool)) continue;
-    const names = [...pools];
+function checkPools(draft: Draft, used: readonly NamedPool[], pools: ReadonlyMap<string, PoolPart>): void {
+  for (const { path, pool } of used) {
+    if (pools.has(pool)) continue;
+    const names = [...pools.keys()];
     const list = names.slice(0, 20).map((name) => `\`${name}\``);
-    const suggestion = nearest(value.pool, names);
-    draft.complain([...path, "pool"], {
+    const suggestion = nearest(pool, names);
+    draft.complain(path, {
       code: "config.pool.unknown",
-      message: `pool: there is no pool \`${value.pool}\``,
+      message: `pool: there is no pool \`${pool}\``,
       expected: suggestion === undefined && list.length > 0 ? `one of ${list.join(", ")}` : "a pool under `pools`",
       suggestion,
     });
   }
 }
 
-function validatePool(draft: Draft, pool: PoolPart): void {
+function validatePool(draft: Draft, pool: PoolPart, users: readonly ListenerPart[]): void {
   checkAddresses(draft, pool);
+  checkHashKey(draft, pool, users);
+  if (pool.healthCheck?.value !== undefined) {
+    const { path, value } = pool.healthCheck;
+    for (const { key, complaint } of contradictionsOf(value)) draft.complain([...path, key], complaint);
+  }
   const warn = (code: string, message: string) => draft.warn(pool.path, { code, message, atKey: true });
   if (!isWhole(pool) || !pool.targets.every(isWhole)) return;
 
   const targets = pool.targets.flatMap((target) => target.value ?? []);
   const working = targets.filter((target) => target.weight > 0 && target.intent === "up");
-  if (targets.length === 0) warn("config.pool.empty", `pool \`${pool.name}\` has no target and answers 503`);
+  const outcome = outcomeWithoutTarget(users);
+  if (targets.length === 0) warn("config.pool.empty", `pool \`${pool.name}\` has no target and ${outcome}`);
   else if (working.length === 0)
-    warn("config.pool.idle", `no target of pool \`${pool.name}\` takes work, it answers 503`);
+    warn("config.pool.idle", `no target of pool \`${pool.name}\` takes work, it ${outcome}`);
   else if (targets.every((target) => target.backup))
     warn("config.pool.backup", `every target of pool \`${pool.name}\` is a backup`);
+}
+
+/** What clients of a pool get that has nobody to give them to. */
+function outcomeWithoutTarget(users: readonly ListenerPart[]): string {
+  const has = (protocol: ListenerPart["protocol"]) => users.some((user) => user.protocol === protocol);
+  const outcomes = [
+    ...(has("http") || users.length === 0 ? ["answers 503"] : []),
+    ...(has("tcp") ? ["resets connections"] : []),
+    ...(has("udp") ? ["drops datagrams"] : []),
+  ];
+  return outcomes.join(" and ");
+}
+
+/** Below HTTP a client is an address and nothing more. */
+function checkHashKey(draft: Draft, pool: PoolPart, users: readonly ListenerPart[]): void {
+  const balance = pool.value?.balance;
+  const user = users.find(({ protocol }) => protocol === "tcp" || protocol === "udp");
+  if (user === undefined || typeof balance !== "object" || balance.consistentHash.key === "clientAddress") return;
+  const { key } = balance.consistentHash;
+  const what = typeof key === "string" ? `\`${key}\`` : `the header \`${key.header}\``;
+  draft.complain([...pool.path, "balance", "consistentHash", "key"], {
+    code: "config.pool.hashKey",
+    message: `key: listener \`${user.name}\` has \`protocol: ${user.protocol}\` and sees no more of a client than its address, not ${what}`,
+    expected: "`clientAddress`, or a pool of its own for that listener",
+  });
 }
 
 function isWhole(part: Part<unknown>): boolean {

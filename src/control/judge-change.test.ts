@@ -9,6 +9,7 @@ const running: Config = {
   workers: 2,
   drainTimeout: 1_000,
   accessLog: undefined,
+  kernel: { keepOnStop: false },
   listeners: [],
   pools: [],
 };

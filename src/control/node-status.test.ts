@@ -19,12 +19,14 @@ const config: Config = {
   workers: 2,
   drainTimeout: 1_000,
   accessLog: undefined,
+  kernel: { keepOnStop: false },
   listeners: [],
   pools: [
     {
       name: "app",
       balance: { policy: "roundRobin" },
       targets: [target("10.0.0.1:80"), target("10.0.0.2:80")],
+      healthCheck: undefined,
       idleConnectionsMax: 1,
       idleTimeout: 1_000,
     },
@@ -57,6 +59,7 @@ function parts(phases: readonly Slot["phase"][], answers: readonly [number, Work
     uptimeSeconds: 5,
     slots: slots(phases),
     answers: new Map(answers),
+    judged: () => undefined,
   };
 }
 

@@ -8,6 +8,9 @@ import type { Intent, Pool, Target } from "../model/pool.ts";
 import type { ListenerCounters, TargetCounters } from "../state/counters.ts";
 import { listenerCounters, targetCounters } from "../state/counters.ts";
 import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
+import type { KernelStatus } from "./kernel/kernel-engine.ts";
+import { addListenerCounts, addTargetCounts, type CarriedTargetStatus, targetKey } from "./kernel/kernel-status.ts";
+import type { JudgedTarget } from "./target-explanation.ts";
 import type { Slot, SlotPhase } from "./worker-slots.ts";
 
 export type WorkerSummary = {
@@ -30,7 +33,12 @@ export type TargetSummary = {
   readonly health: "unknown" | "healthy" | "unhealthy";
   /** How many workers find it unhealthy, of those that answered. */
   readonly unhealthyWorkers: number;
+  /** A code: why it is out. */
   readonly reason: string | undefined;
+  /** Who took it out, when its health began to be what it is, what the last probe said. */
+  readonly by: JudgedTarget["by"];
+  readonly since: string | undefined;
+  readonly lastOutput: string | undefined;
   readonly outForMs: Milliseconds;
   readonly active: number;
   readonly counters: TargetCounters;
@@ -48,6 +56,9 @@ export type NodeStatus = {
     readonly name: string;
     readonly protocol: string;
     readonly address: string;
+    /** Of a layer-4 listener: who carries it, and why. */
+    readonly engine: "proxy" | "kernel" | undefined;
+    readonly engineReason: string | undefined;
     readonly counters: ListenerCounters;
   }[];
   readonly pools: readonly {
@@ -69,6 +80,9 @@ export type StatusParts = {
   readonly slots: readonly Slot[];
   /** By slot index; a slot that kept silent is missing. */
   readonly answers: ReadonlyMap<number, WorkerStatus>;
+  /** The supervisor's own judge of a target; undefined when it knows none. */
+  readonly judged: (pool: string, address: string) => JudgedTarget | undefined;
+  readonly kernel?: KernelStatus;
 };
 
 /** Sums the answers of the workers over the listeners and targets of the running configuration. */
@@ -79,17 +93,21 @@ export function sumStatus(parts: StatusParts): NodeStatus {
     name: listener.name,
     protocol: listener.protocol,
     address: formatSocketAddress(listener.bind),
-    counters: sumListener(answers, listener.name),
+    ...engineOf(parts.kernel, listener.name),
+    counters: sumListener(answers, listener.name, parts.kernel),
   }));
   const targetsByPool = groupTargets(answers);
   const pools = parts.config.pools.map((pool) => ({
     name: pool.name,
     balance: pool.balance.policy,
-    targets: pool.targets.map((target) => sumTarget(target, targetsByPool.get(pool.name)?.get(target.address) ?? [])),
+    targets: pool.targets.map((target) => {
+      const seen = targetsByPool.get(pool.name)?.get(target.address) ?? [];
+      return sumTarget(target, seen, parts.judged(pool.name, target.address), carriedOf(parts.kernel, pool, target));
+    }),
   }));
   const { node } = parts.config;
   const { version, pid, state, generation, uptimeSeconds } = parts;
-  const degraded = [...degradedWorkers(workers), ...pools.flatMap(degradedTargets)];
+  const degraded = [...degradedWorkers(workers), ...degradedKernel(parts.kernel), ...pools.flatMap(degradedTargets)];
   return { node, version, pid, state, generation, uptimeSeconds, workers, listeners, pools, degraded };
 }
 
@@ -98,8 +116,31 @@ function summarizeSlot(slot: Slot, answered: boolean): WorkerSummary {
   return { worker, pid, state, restarts, generation, answered };
 }
 
-function sumListener(answers: readonly WorkerStatus[], name: string): ListenerCounters {
+function engineOf(
+  kernel: KernelStatus | undefined,
+  name: string,
+): Pick<NodeStatus["listeners"][number], "engine" | "engineReason"> {
+  const chosen = kernel?.chosen.find(({ listener }) => listener === name);
+  return { engine: chosen?.engine, engineReason: chosen?.reason };
+}
+
+function carriedOf(kernel: KernelStatus | undefined, pool: Pool, target: Target): readonly CarriedTargetStatus[] {
+  return kernel?.carried.targets.get(targetKey(pool.name, target.address)) ?? [];
+}
+
+function degradedKernel(kernel: KernelStatus | undefined): string[] {
+  if (kernel?.failure === undefined) return [];
+  return [`the kernel engine's rules are not as they should be: ${kernel.failure}`];
+}
+
+function sumListener(
+  answers: readonly WorkerStatus[],
+  name: string,
+  kernel: KernelStatus | undefined,
+): ListenerCounters {
   const sum = listenerCounters();
+  const carried = kernel?.carried.listeners.get(name);
+  if (carried !== undefined) addListenerCounts(sum, carried);
   for (const answer of answers) {
     for (const { name: of, counters } of answer.listeners) {
       if (of !== name) continue;
@@ -108,13 +149,22 @@ function sumListener(answers: readonly WorkerStatus[], name: string): ListenerCo
       sum.exchanges += counters.exchanges;
       sum.bytesFromClients += counters.bytesFromClients;
       sum.bytesToClients += counters.bytesToClients;
+      sum.datagramsFromClients += counters.datagramsFromClients;
+      sum.datagramsToClients += counters.datagramsToClients;
+      sum.flowsOpened += counters.flowsOpened;
+      sum.flowsOpen += counters.flowsOpen;
       counters.statusClasses.forEach((count, index) => {
         sum.statusClasses[index] = (sum.statusClasses[index] ?? 0) + count;
       });
-      for (const [code, count] of Object.entries(counters.limits)) sum.limits[code] = (sum.limits[code] ?? 0) + count;
+      addByCode(sum.limits, counters.limits);
+      addByCode(sum.drops, counters.drops);
     }
   }
   return sum;
+}
+
+function addByCode(sum: Record<string, number>, counts: Readonly<Record<string, number>>): void {
+  for (const [code, count] of Object.entries(counts)) sum[code] = (sum[code] ?? 0) + count;
 }
 
 function groupTargets(answers: readonly WorkerStatus[]): Map<string, Map<string, TargetStatus[]>> {
@@ -129,9 +179,18 @@ function groupTargets(answers: readonly WorkerStatus[]): Map<string, Map<string,
   return pools;
 }
 
-function sumTarget(target: Target, seen: readonly TargetStatus[]): TargetSummary {
+function sumTarget(
+  target: Target,
+  seen: readonly TargetStatus[],
+  judged: JudgedTarget | undefined,
+  carried: readonly CarriedTargetStatus[],
+): TargetSummary {
   const counters = targetCounters();
   let active = 0;
+  for (const counts of carried) {
+    active += counts.open;
+    addTargetCounts(counters, counts);
+  }
   for (const status of seen) {
     active += status.active;
     counters.connectionsOpened += status.counters.connectionsOpened;
@@ -141,18 +200,25 @@ function sumTarget(target: Target, seen: readonly TargetStatus[]): TargetSummary
     counters.retries += status.counters.retries;
     counters.bytesToTarget += status.counters.bytesToTarget;
     counters.bytesFromTarget += status.counters.bytesFromTarget;
+    counters.datagramsToTarget += status.counters.datagramsToTarget;
+    counters.datagramsFromTarget += status.counters.datagramsFromTarget;
   }
   const unhealthy = seen.filter((status) => status.health === "unhealthy");
-  const healthy = seen.some((status) => status.health === "healthy");
+  // Live traffic finds a target healthy by its successes, a probe by its own; out by probes it is at once, for the node.
+  const healthy = judged?.health === "healthy" || seen.some((status) => status.health === "healthy");
+  const byProbes = judged?.by === "probes" || judged?.by === "initial";
   const { address, weight, backup, intent } = target;
   return {
     address,
     weight,
     backup,
     intent,
-    health: unhealthy.length > 0 ? "unhealthy" : healthy ? "healthy" : "unknown",
+    health: unhealthy.length > 0 || byProbes ? "unhealthy" : healthy ? "healthy" : "unknown",
     unhealthyWorkers: unhealthy.length,
-    reason: unhealthy[0]?.reason,
+    reason: byProbes ? judged?.code : unhealthy[0]?.reason,
+    by: judged?.by,
+    since: judged?.since,
+    lastOutput: judged?.lastOutput,
     outForMs: unhealthy.reduce((most, status) => Math.max(most, status.outForMs), 0),
     active,
     counters,

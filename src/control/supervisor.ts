@@ -5,21 +5,38 @@
 import type { Clock, Milliseconds } from "../core/clock.ts";
 import type { Failure } from "../core/failure.ts";
 import type { Log } from "../core/log.ts";
-import { startListening } from "../io/listening-socket.ts";
+import { socketInode, startListening, unshareAddress } from "../io/listening-socket.ts";
 import { claimLogPath } from "../io/log-path.ts";
+import { createProbers } from "../io/prober.ts";
 import type { Config } from "../model/config.ts";
 import { type Snapshot, toSnapshot } from "../state/snapshot.ts";
 import type { FromWorker, WorkerStatus } from "../state/worker-protocol.ts";
+import { AddressWatch } from "./address-watch.ts";
+import { HealthChecks } from "./health-checks.ts";
 import type { HeartbeatConfig } from "./heartbeat.ts";
 import { HeartbeatWatch } from "./heartbeat-watch.ts";
 import { refuseChange } from "./judge-change.ts";
-import { type BoundAddress, closeDropped, desiredListeners, planSockets, type SocketPlan } from "./listener-sockets.ts";
+import { proxied } from "./kernel/choose-engine.ts";
+import { type JudgedEngines, KernelEngine, type PreparedPlan } from "./kernel/kernel-engine.ts";
+import { nothingPlanned } from "./kernel/plan.ts";
+import {
+  type BoundAddress,
+  closeDropped,
+  desiredListeners,
+  isEverywhere,
+  planSockets,
+  type SocketPlan,
+  type SocketPlanResult,
+  socketKey,
+} from "./listener-sockets.ts";
 import type { LoadedConfig } from "./load-config.ts";
 import { type NodeStatus, sumStatus } from "./node-status.ts";
 import { StatusQuestions } from "./status-questions.ts";
+import type { TargetExplanation } from "./target-explanation.ts";
 import { Turns } from "./turns.ts";
 import { WorkerProcess } from "./worker-process.ts";
 import {
+  type DesiredListener,
   initialSlots,
   nextTimerAt,
   type SlotsConfig,
@@ -43,6 +60,9 @@ export type SupervisorOptions = {
   readonly heartbeat?: Partial<HeartbeatConfig>;
 };
 
+/** A configuration for which everything is ready. */
+type Taken = { readonly config: Config; readonly plan: SocketPlan; readonly engines: PreparedPlan };
+
 export type ReloadOutcome =
   | { readonly ok: true; readonly generation: number; readonly warnings: readonly string[]; readonly settled: boolean }
   /** Refused whole; one sentence a problem. */
@@ -59,6 +79,9 @@ export class Supervisor {
   readonly #startedAt: Milliseconds;
   readonly #workers = new Map<number, WorkerProcess>();
   readonly #heartbeat: HeartbeatWatch;
+  readonly #health: HealthChecks;
+  readonly #kernel: KernelEngine;
+  readonly #addresses = new AddressWatch(() => this.#takeUpAddresses());
   readonly #questions = new StatusQuestions();
   readonly #reloads = new Turns<ReloadOutcome>(() => this.#reloadOnce());
   readonly #inputs: SlotsInput[] = [];
@@ -67,6 +90,8 @@ export class Supervisor {
   #state = initialSlots();
   #config: Config;
   #snapshot: Snapshot;
+  #engines: JudgedEngines = { chosen: [], plan: nothingPlanned };
+  #takingUp = false;
   #bounds: readonly BoundAddress[] = [];
   #dropped: number[] = [];
   #timer: NodeJS.Timeout | undefined;
@@ -82,6 +107,21 @@ export class Supervisor {
       hangs: (slot, silentMs) =>
         this.#input({ type: "broken", slot, reason: `it hangs: not a word from it for ${Math.round(silentMs)} ms` }),
     });
+    this.#health = new HealthChecks({
+      log: options.log,
+      clock: options.clock,
+      wallClock: Date.now,
+      random: Math.random,
+      createProber: createProbers(options.clock),
+      publish: (changes) => {
+        for (const worker of this.#workers.values()) worker.send({ type: "health", changes });
+      },
+    });
+    this.#kernel = new KernelEngine({
+      log: options.log,
+      isHealthy: (pool, address) => this.#health.takesWork(pool, address),
+    });
+    this.#health.watch(({ pool }) => this.#kernel.targetChanged(pool));
     this.#config = options.config;
     this.#snapshot = toSnapshot(options.config, 1);
   }
@@ -89,15 +129,23 @@ export class Supervisor {
   /** Opens the sockets, so that clients wait from here on; returns all failures, the access log's among them. */
   open(): readonly Failure[] {
     const log = claimLog(this.#config);
-    const planned = planSockets([], this.#config.listeners, this.#config.workers);
+    const engines = this.#kernel.judge(this.#config, this.#ownSockets());
+    if (engines.ok) this.#engines = engines.value;
+    const planned = this.#planSockets(this.#config, this.#engines);
     if (planned.ok) this.#bounds = planned.plan.next;
-    return [...log, ...(planned.ok ? [] : planned.failures)];
+    return [...log, ...(engines.ok ? [] : engines.failures), ...(planned.ok ? [] : planned.failures)];
   }
 
-  /** Starts the workers on the open sockets. */
-  start(): void {
+  /** Starts the workers on the open sockets; returns what the kernel engine failed with, and has started nothing then. */
+  async start(): Promise<readonly Failure[]> {
+    const prepared = await this.#kernel.prepare(this.#engines);
+    if (!prepared.ok) return [prepared.failure];
+    if (this.#state.draining) return [];
     this.#heartbeat.start();
-    this.#takeUp(this.#config, { next: this.#bounds, dropped: [] }, 1);
+    this.#addresses.start();
+    const plan = { next: this.#bounds, dropped: [] };
+    await this.#takeUp({ config: this.#config, plan, engines: prepared.value }, 1);
+    return [];
   }
 
   /** Resolves with true when every worker serves on every listener, with false when the program ends before that. */
@@ -107,8 +155,9 @@ export class Supervisor {
   }
 
   /** Resolves when it has drained and the last worker is gone. */
-  gone(): Promise<void> {
-    return this.#when(() => this.#state.goneTold);
+  async gone(): Promise<void> {
+    await this.#when(() => this.#state.goneTold);
+    await this.#kernel.ended();
   }
 
   /** Reads the configuration again and takes it up, or refuses it whole. One at a time. */
@@ -119,6 +168,8 @@ export class Supervisor {
   /** Lets the workers finish what they have within the deadline. Once more with 0 to hurry. */
   drain(deadlineMs: Milliseconds): void {
     this.#input({ type: "drain", deadlineMs });
+    this.#addresses.stop();
+    this.#kernel.drain(deadlineMs, { keep: this.#config.kernel.keepOnStop });
     // The workers close theirs: from then on a client is refused, instead of waiting for nobody.
     closeDropped([...this.#dropped, ...this.#bounds.flatMap((bound) => bound.descriptors)]);
     this.#dropped = [];
@@ -127,6 +178,11 @@ export class Supervisor {
 
   reopenLogs(): void {
     for (const worker of this.#workers.values()) worker.send({ type: "reopenLogs" });
+  }
+
+  /** undefined when the running configuration has no such target. */
+  explainTarget(pool: string, address: string): TargetExplanation | undefined {
+    return this.#health.explain(pool, address);
   }
 
   get config(): Config {
@@ -154,6 +210,8 @@ export class Supervisor {
       uptimeSeconds: Math.floor((clock() - this.#startedAt) / 1000),
       slots: this.#state.slots,
       answers,
+      judged: (pool, address) => this.#health.judged(pool, address),
+      kernel: this.#kernel.status(),
     });
   }
 
@@ -170,41 +228,88 @@ export class Supervisor {
 
   async #reloadOnce(): Promise<ReloadOutcome> {
     const loaded = await this.#options.load();
-    const judged = this.#judge(loaded);
+    const judged = await this.#judge(loaded);
     if (!judged.ok) {
       for (const problem of judged.problems) this.#log.error("reload refused", { problem });
       return judged;
     }
     const generation = this.generation + 1;
     for (const warning of judged.warnings) this.#log.warn("configuration", { warning });
-    this.#takeUp(judged.config, judged.plan, generation);
+    await this.#takeUp(judged.taken, generation);
     const settled = await this.#settled(generation);
     this.#log.info("configuration taken up", { generation, settled });
     return { ok: true, generation, warnings: judged.warnings, settled };
   }
 
-  #judge(
+  async #judge(
     loaded: LoadedConfig,
-  ):
-    | { readonly ok: true; readonly config: Config; readonly plan: SocketPlan; readonly warnings: readonly string[] }
-    | { readonly ok: false; readonly problems: readonly string[] } {
+  ): Promise<
+    | { readonly ok: true; readonly taken: Taken; readonly warnings: readonly string[] }
+    | { readonly ok: false; readonly problems: readonly string[] }
+  > {
     if (!loaded.ok) return { ok: false, problems: loaded.problems };
-    if (this.#state.draining) return { ok: false, problems: ["the program is draining and takes no change up"] };
+    if (this.#state.draining) return { ok: false, problems: [isDraining] };
     const refusals = refuseChange(this.#config, loaded.config);
     if (refusals.length > 0) return { ok: false, problems: refusals };
     const log = claimLog(loaded.config);
     if (log.length > 0) return { ok: false, problems: log.map((failure) => failure.detail) };
-    const planned = planSockets(this.#bounds, loaded.config.listeners, loaded.config.workers);
-    if (!planned.ok) return { ok: false, problems: planned.failures.map((failure) => failure.detail) };
-    return { ok: true, config: loaded.config, plan: planned.plan, warnings: loaded.warnings };
+    const refused = (failures: readonly Failure[]) =>
+      ({ ok: false, problems: failures.map(({ detail }) => detail) }) as const;
+    const { config, warnings } = loaded;
+    const engines = this.#kernel.judge(config, this.#ownSockets());
+    if (!engines.ok) return refused(engines.failures);
+    const prepared = await this.#kernel.prepare(engines.value);
+    if (!prepared.ok) return refused([prepared.failure]);
+    const planned = this.#planSockets(config, prepared.value);
+    if (planned.ok && !this.#state.draining) {
+      return { ok: true, taken: { config, plan: planned.plan, engines: prepared.value }, warnings };
+    }
+    await this.#kernel.abandon();
+    return planned.ok ? { ok: false, problems: [isDraining] } : refused(planned.failures);
   }
 
-  #takeUp(config: Config, plan: SocketPlan, generation: number): void {
+  // The kernel first: what it takes over from workers it carries when they let go, what it gives back waits for them.
+  async #takeUp({ config, plan, engines }: Taken, generation: number): Promise<void> {
     this.#config = config;
-    this.#snapshot = toSnapshot(config, generation);
+    this.#engines = engines;
+    this.#snapshot = toSnapshot({ ...config, listeners: proxied(config, engines.chosen) }, generation);
     this.#bounds = plan.next;
     this.#dropped.push(...plan.dropped);
-    this.#input({ type: "change", generation, listeners: desiredListeners(config.listeners), count: config.workers });
+    this.#health.apply(config.pools);
+    this.#takingUp = true;
+    await this.#kernel.commit(engines);
+    this.#takingUp = false;
+    if (this.#state.draining) return;
+    this.#input({ type: "change", generation, listeners: desiredListeners(plan.next), count: config.workers });
+    this.#takeUpAddresses();
+  }
+
+  #planSockets(config: Config, { chosen }: JudgedEngines): SocketPlanResult {
+    return planSockets(this.#bounds, proxied(config, chosen), config.workers, this.#addresses.current());
+  }
+
+  #ownSockets(): ReadonlySet<number> {
+    return new Set(this.#bounds.flatMap((bound) => bound.descriptors.map(socketInode)));
+  }
+
+  // No new generation: what the configuration says is the same, and so is every other socket.
+  #takeUpAddresses(): void {
+    if (this.#state.draining || this.#takingUp || !this.#bounds.some(isEverywhere)) return;
+    const before = this.#bounds;
+    const planned = this.#planSockets(this.#config, this.#engines);
+    if (!planned.ok) {
+      for (const failure of planned.failures) this.#log.warn("address not taken up", { detail: failure.detail });
+      return;
+    }
+    const { next, dropped } = planned.plan;
+    const known = new Set(before.map(socketKey));
+    const came = next.filter((bound) => !known.has(socketKey(bound)));
+    if (came.length === 0) return;
+    for (const { listener, address } of came) this.#log.info("address taken up", { listener, address });
+    this.#bounds = next;
+    this.#dropped.push(...dropped);
+    const { generation } = this.#state;
+    this.#input({ type: "change", generation, listeners: desiredListeners(next), count: this.#config.workers });
   }
 
   async #settled(generation: number): Promise<boolean> {
@@ -261,10 +366,12 @@ export class Supervisor {
         this.#spawn(effect.slot);
         break;
       case "sendSnapshot":
-        this.#workers.get(effect.slot)?.send({ type: "snapshot", snapshot: this.#snapshot });
+        this.#workers
+          .get(effect.slot)
+          ?.send({ type: "snapshot", snapshot: this.#snapshot, unhealthy: this.#health.unhealthy() });
         break;
       case "sendListen":
-        this.#sendListen(effect.slot, effect.listener.name);
+        this.#sendListen(effect.slot, effect.listener);
         break;
       case "sendDrain":
         this.#workers.get(effect.slot)?.send({ type: "drain", deadlineMs: effect.deadlineMs });
@@ -289,6 +396,7 @@ export class Supervisor {
         this.#log.debug("generation settled", { generation: effect.generation });
         break;
       case "allGone":
+        this.#health.stop();
         this.#log.info("all workers are gone");
         break;
       default:
@@ -309,6 +417,7 @@ export class Supervisor {
       exited: (code, signal) => {
         this.#workers.delete(slot);
         this.#heartbeat.ended(slot);
+        this.#health.workerEnded(slot);
         this.#input({ type: "exited", slot, code, signal });
       },
     });
@@ -316,18 +425,13 @@ export class Supervisor {
     if (worker.pid !== undefined) this.#input({ type: "started", slot, pid: worker.pid });
   }
 
-  #sendListen(slot: number, name: string): void {
-    const bound = this.#boundOf(name);
+  #sendListen(slot: number, { name, key }: DesiredListener): void {
+    const bound = this.#bounds.find((one) => socketKey(one) === key);
     const fd = bound?.descriptors[slot];
-    const sent = bound && fd !== undefined ? this.#workers.get(slot)?.sendListen(name, fd, bound.backlog) : undefined;
+    const sent = bound && fd !== undefined ? this.#workers.get(slot)?.sendListen(bound, fd) : undefined;
     if (sent?.ok === true) return;
     const reason = sent?.failure.detail ?? `listener ${name}: there is no socket for this worker`;
     this.#input({ type: "broken", slot, reason });
-  }
-
-  #boundOf(name: string): BoundAddress | undefined {
-    const bind = this.#config.listeners.find((listener) => listener.name === name)?.bind;
-    return this.#bounds.find((bound) => bound.bind.host === bind?.host && bound.bind.port === bind.port);
   }
 
   #takeMessage(slot: number, message: FromWorker): void {
@@ -342,7 +446,7 @@ export class Supervisor {
         this.#input({ type: "applied", slot, generation: message.generation });
         break;
       case "listening":
-        this.#restoreBacklog(slot, message.listener);
+        this.#restoreOptions(slot, message.listener);
         this.#input({ type: "listening", slot, listener: message.listener });
         break;
       case "status":
@@ -354,6 +458,9 @@ export class Supervisor {
       case "report":
         this.#relayReport(slot, message);
         break;
+      case "passive":
+        this.#health.takePassive(slot, message);
+        break;
       case "log":
         this.#log[message.level](message.message, { ...message.fields, worker: slot });
         break;
@@ -362,23 +469,29 @@ export class Supervisor {
     }
   }
 
-  // Node's receiving side listens once more, with its own default backlog; the socket is one, so the last word is ours.
-  #restoreBacklog(slot: number, name: string): void {
-    const bound = this.#boundOf(name);
-    const fd = bound?.descriptors[slot];
-    if (bound === undefined || fd === undefined) return;
-    const set = startListening(fd, bound.bind, bound.backlog);
-    if (!set.ok) this.#log.warn("backlog not set", { listener: name, detail: set.failure.detail });
+  // Node's receiving side listens once more, with its own default backlog, and lets others share a UDP address; the socket
+  // is one, so the last word is ours.
+  #restoreOptions(slot: number, name: string): void {
+    for (const bound of this.#bounds) {
+      const fd = bound.descriptors[slot];
+      if (bound.listener !== name || fd === undefined) continue;
+      const { bind, backlog, transport } = bound;
+      const set = transport === "udp" ? unshareAddress(fd, bind) : startListening(fd, bind, backlog);
+      if (!set.ok) this.#log.warn("socket option not set", { listener: name, detail: set.failure.detail });
+    }
   }
 
   #relayReport(from: number, message: FromWorker & { readonly type: "report" }): void {
     const { pool, target, code } = message;
     this.#log.debug("target failed", { worker: from, pool, target, code });
+    this.#health.takeReport(from, message);
     for (const [slot, worker] of this.#workers) {
       if (slot !== from) worker.send({ type: "report", pool, target });
     }
   }
 }
+
+const isDraining = "the program is draining and takes no change up";
 
 /** Failures, none when the access log can be written or none is wanted. */
 function claimLog({ accessLog }: Config): readonly Failure[] {

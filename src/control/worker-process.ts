@@ -1,13 +1,15 @@
 // One worker process seen from the supervisor: its start, the typed messages both ways, its end. It knows nothing of why:
-// decisions are made in worker-slots.ts. The change's way. It never accepts a connection: the socket that it hands over
-// is in its hands for the part of one event only.
+// decisions are made in worker-slots.ts. The change's way. It never accepts a connection and reads no datagram: the socket
+// that it hands over is in its hands for the part of one event only.
 
 import { type ChildProcess, fork } from "node:child_process";
-import { createServer } from "node:net";
+import { createSocket, type Socket as DatagramSocket } from "node:dgram";
+import { createServer, type Server } from "node:net";
 import type { Milliseconds } from "../core/clock.ts";
 import { bad, type Failure, good, type Result } from "../core/failure.ts";
 import { duplicate } from "../io/listening-socket.ts";
 import type { FromWorker, ToWorker } from "../state/worker-protocol.ts";
+import type { BoundAddress } from "./listener-sockets.ts";
 
 export type WorkerEvents = {
   readonly message: (message: FromWorker) => void;
@@ -73,31 +75,50 @@ export class WorkerProcess {
   /**
    * Hands over a listening socket. The descriptor stays the caller's.
    *
-   * Node sends a socket only as the handle of an object, and the one that may listen is a net.Server: it begins to
-   * watch for connections, but accepts them when the event loop polls, which is after this function has closed it
-   * again. The descriptor is written within send(), as long as the channel's queue is empty: the caller sends one handle
+   * Node sends a socket only as the handle of an object, and the one that may listen is a net.Server, for datagrams a
+   * dgram.Socket: it begins to watch for connections or datagrams, but takes them when the event loop polls, which is
+   * after this function has closed it again. The descriptor is written within send(), as long as the channel's queue is empty: the caller sends one handle
    * at a time, each after the answer to the message before. Were the queue not empty after all (a worker that stopped
    * reading just then), the handle would be gone when its turn comes, no answer would follow, and the worker would be
    * replaced for its silence: what waits in the backlog stays there.
    */
-  sendListen(listener: string, fd: number, backlog: number): Result<true> {
+  sendListen(bound: BoundAddress, fd: number): Result<true> {
+    const { listener, address } = bound;
     if (this.#ended || !this.#child.connected) return bad(channelClosed(listener));
     const copy = duplicate(fd);
     if (!copy.ok) return copy;
+    const handle = bound.transport === "udp" ? this.#datagrams(bound, copy.value) : this.#server(bound, copy.value);
+    if (handle === undefined) {
+      // Node refused the descriptor; whether it also closed it differs by the cause, and closing one that is no longer
+      // ours could hit a stranger's. The worker ends as broken.
+      return bad({ ...channelClosed(listener), detail: `listener ${listener}: no handle for it` });
+    }
+    this.#child.send({ type: "listen", listener, address } satisfies ToWorker, handle, {}, (error) => {
+      if (error !== null && !this.#ended) this.#events.broken(`listener ${listener} was not sent: ${error.message}`);
+    });
+    handle.close();
+    return good(true);
+  }
+
+  #server({ listener, backlog }: BoundAddress, fd: number): Server | undefined {
     const server = createServer();
     server.on("error", (error) => this.#events.broken(`listener ${listener} has no handle: ${error.message}`));
     server.on("connection", () => this.#events.broken("the supervisor accepted a connection meant for it"));
-    server.listen({ fd: copy.value, backlog });
-    if (!server.listening) {
-      // Node refused the descriptor; whether it also closed it differs by the cause, and closing one that is no longer
-      // ours could hit a stranger's. The error with the cause comes as an event and ends the worker as broken.
-      return bad({ ...channelClosed(listener), detail: `listener ${listener}: no handle for it` });
+    server.listen({ fd, backlog });
+    return server.listening ? server : undefined;
+  }
+
+  #datagrams({ listener, bind }: BoundAddress, fd: number): DatagramSocket | undefined {
+    const socket = createSocket(bind.host.includes(":") ? "udp6" : "udp4");
+    socket.on("error", (error) => this.#events.broken(`listener ${listener} has no handle: ${error.message}`));
+    socket.on("message", () => this.#events.broken("the supervisor read a datagram meant for it"));
+    try {
+      socket.bind({ fd, exclusive: true });
+      return socket;
+    } catch (error) {
+      this.#events.broken(`listener ${listener} has no handle: ${String(error)}`);
+      return undefined;
     }
-    this.#child.send({ type: "listen", listener } satisfies ToWorker, server, {}, (error) => {
-      if (error !== null && !this.#ended) this.#events.broken(`listener ${listener} was not sent: ${error.message}`);
-    });
-    server.close();
-    return good(true);
   }
 
   kill(): void {
@@ -128,6 +149,8 @@ export function decodeFromWorker(message: unknown): FromWorker | undefined {
         return Number.isInteger(fields["id"]) && typeof fields["status"] === "object" && fields["status"] !== null;
       case "report":
         return typeof fields["pool"] === "string" && typeof fields["target"] === "string";
+      case "passive":
+        return typeof fields["pool"] === "string" && typeof fields["target"] === "string" && isFlag(fields["out"]);
       case "log":
         return typeof fields["message"] === "string" && isLogLevel(fields["level"]);
       default:
@@ -135,6 +158,10 @@ export function decodeFromWorker(message: unknown): FromWorker | undefined {
     }
   })();
   return ok ? (message as FromWorker) : undefined;
+}
+
+function isFlag(value: unknown): boolean {
+  return typeof value === "boolean";
 }
 
 function isLogLevel(level: unknown): boolean {

@@ -7,6 +7,8 @@ import {
   abandoned,
   admits,
   begun,
+  cleared,
+  isOut,
   noTrial,
   type PassiveConfig,
   passiveState,
@@ -244,4 +246,16 @@ test("when every exchange is ended properly, a target is tried again failTimeout
     assert.ok(admits(state, rule, nowMs + rule.failTimeout));
   });
   fc.assert(property, { seed, numRuns: 300 });
+});
+
+test("once cleared by somebody else it is in at once, and a trial of before proves nothing any more", () => {
+  const state = passiveState();
+  reportFailure(state, strict, 0);
+  const trial = begun(state, strict, 10_000);
+  cleared(state);
+  assert.equal(isOut(state, strict), false);
+  assert.equal(admits(state, strict, 10_001), true);
+  reportFailure(state, strict, 10_002);
+  reportSuccess(state, strict, trial);
+  assert.equal(isOut(state, strict), true);
 });

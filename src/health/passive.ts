@@ -68,6 +68,11 @@ export function admits(state: PassiveState, config: PassiveConfig, nowMs: Millis
   return nowMs - state.failedAtMs >= config.failTimeout && !trialRuns(state, nowMs);
 }
 
+/** True while its failures keep it out and no trial is due. */
+export function keptOut(state: PassiveState, config: PassiveConfig, nowMs: Milliseconds): boolean {
+  return isOut(state, config) && nowMs - state.failedAtMs < config.failTimeout;
+}
+
 /**
  * To be called when an exchange is sent there, after `admits`. What it returns stays with the exchange, which ends in
  * exactly one of reportFailure, reportSuccess and abandoned. Until then a target in probation admits nobody else. After
@@ -123,6 +128,13 @@ export function abandoned(state: PassiveState, of: Trial): void {
   if (of !== noTrial && of === state.trial) state.trial = noTrial;
 }
 
+/** Somebody else has found it well after it was found ill: what was counted is explained and over. A trial is an ordinary exchange from now on. */
+export function cleared(state: PassiveState): void {
+  state.fails = 0;
+  state.trial = noTrial;
+  state.trialsVoid = state.trialsGiven;
+}
+
 /** For status pages; allocates. */
 export function verdict(state: PassiveState, config: PassiveConfig, nowMs: Milliseconds): PassiveVerdict {
   if (!isOut(state, config)) return { kind: "healthy" };
@@ -131,8 +143,11 @@ export function verdict(state: PassiveState, config: PassiveConfig, nowMs: Milli
   return { kind: "probation", code: "target.passive.probation", trialUnderWay: trialRuns(state, nowMs) };
 }
 
-/** Asked of the present configuration each time: one that is raised or switched off lets the target back at once. */
-function isOut(state: PassiveState, config: PassiveConfig): boolean {
+/**
+ * Out, or in probation: failures speak against it. Asked of the present configuration each time: one that is raised or
+ * switched off lets the target back at once.
+ */
+export function isOut(state: PassiveState, config: PassiveConfig): boolean {
   return config.maxFails > 0 && state.fails >= config.maxFails && !config.onlyTarget;
 }
 

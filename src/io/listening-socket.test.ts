@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { fstatSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { test } from "node:test";
@@ -11,6 +12,7 @@ import {
   probeAddress,
   socketInode,
   startListening,
+  unshareAddress,
 } from "./listening-socket.ts";
 
 /** A port that was free a moment ago. */
@@ -85,6 +87,41 @@ test("a v6 wildcard leaves the v4 port alone", async (t) => {
   t.after(() => closeListening(v6.value));
   startListening(v6.value, { host: "::", port }, 16);
   assert.equal(code(probeAddress({ host: "0.0.0.0", port })), "free");
+});
+
+test("sisters for datagrams share an address, have room for a burst, and nobody else may join them", async (t) => {
+  const bind = { host: "127.0.0.1", port: await somePort(), transport: "udp" } as const;
+  const sisters = [fd(bindShared(bind)), fd(bindShared(bind))];
+  t.after(() => {
+    for (const sister of sisters) closeListening(sister);
+  });
+  assert.equal(code(probeAddress(bind)), "listener.bind.inUse");
+  const told = probeAddress(bind);
+  assert.ok(!told.ok && told.failure.detail.includes(`process ${process.pid} (`), "the holder is named");
+  assert.equal(code(probeAddress(bind, new Set(sisters.map(socketInode)))), "free");
+  const reader = createSocket("udp4");
+  reader.bind({ fd: fd(duplicate(sisters[0] ?? -1)), exclusive: true });
+  t.after(() => reader.close());
+  assert.ok(reader.getRecvBufferSize() > 212_992, `${reader.getRecvBufferSize()} bytes`);
+  // Node has let others share the address; a stranger could now take its datagrams away.
+  const stranger = async () => {
+    const socket = createSocket({ type: "udp4", reuseAddr: true });
+    const came = await new Promise<string>((resolve) => {
+      socket.once("error", (error: NodeJS.ErrnoException) => resolve(error.code ?? ""));
+      socket.bind({ port: bind.port, address: bind.host, exclusive: true }, () => resolve("bound"));
+    });
+    await new Promise<void>((resolve) => socket.close(() => resolve()));
+    return came;
+  };
+  assert.equal(await stranger(), "EADDRINUSE", "the other sister still minds");
+  for (const sister of sisters.slice(1)) {
+    const open = createSocket("udp4");
+    open.bind({ fd: fd(duplicate(sister)), exclusive: true });
+    t.after(() => open.close());
+  }
+  assert.equal(await stranger(), "bound");
+  for (const sister of sisters) assert.ok(unshareAddress(sister, bind).ok);
+  assert.equal(await stranger(), "EADDRINUSE");
 });
 
 test("a probe leaves nothing behind", async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { createSocket } from "node:dgram";
 import { createServer } from "node:net";
 import { test } from "node:test";
 import { conflictingRows, findPortHolders, parseSocketTable } from "./port-holder.ts";
@@ -42,6 +43,20 @@ test("a wildcard stands in the way of every address and the other way round", ()
   assert.deepEqual(inodes("2001:db8::1", 80), [32]);
   // Nobody of its own family on 127.0.0.2:8080, but a v6 wildcard that may take v4 as well.
   assert.deepEqual(inodes("127.0.0.2", 8080), [31]);
+});
+
+test("of UDP every socket holds its port, in whatever state", async (t) => {
+  const row = "  12: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 99 2 0 0\n";
+  assert.deepEqual(parseSocketTable(`${head}${row}`, "LE", "udp"), [
+    { host: "127.0.0.1", port: 53, listening: true, inode: 99 },
+  ]);
+  assert.equal(parseSocketTable(`${head}${row}`, "LE")[0]?.listening, false);
+  const socket = createSocket("udp4");
+  t.after(() => socket.close());
+  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
+  const bind = { host: "127.0.0.1", port: socket.address().port };
+  assert.equal(findPortHolders({ ...bind, transport: "udp" })[0]?.process?.pid, process.pid);
+  assert.deepEqual(findPortHolders(bind), []);
 });
 
 test("the holder of a listening port is found in the live table", async (t) => {

@@ -1,5 +1,5 @@
-// Who listens on a port: the row of /proc/net/tcp{,6} gives the socket's inode, the descriptors under /proc/*/fd give
-// the process. Asked only when a bind was refused, to name the culprit to the operator; the change's way. Without the
+// Who listens on a port: the row of /proc/net/tcp{,6} or udp{,6} gives the socket's inode, the descriptors under /proc/*/fd
+// give the process. Asked only when a bind was refused, to name the culprit to the operator; the change's way. Without the
 // right to look into a process (another user's) it says nothing rather than guess.
 
 import { readdirSync, readFileSync, readlinkSync } from "node:fs";
@@ -21,10 +21,19 @@ export type PortHolder = {
 };
 
 const stateListen = "0A";
+
+export type Transport = "tcp" | "udp";
 const commandLengthMax = 120;
 
-/** Parses /proc/net/tcp or /proc/net/tcp6 (Linux, Documentation/networking/proc_net_tcp.rst). Odd rows are left out. */
-export function parseSocketTable(text: string, order: "LE" | "BE" = endianness()): SocketRow[] {
+/**
+ * Parses /proc/net/tcp or udp, tcp6 or udp6 (Linux, Documentation/networking/proc_net_tcp.rst). Odd rows are left out. Of
+ * UDP every socket counts as listening: whatever it is for, its port is taken.
+ */
+export function parseSocketTable(
+  text: string,
+  order: "LE" | "BE" = endianness(),
+  transport: Transport = "tcp",
+): SocketRow[] {
   const rows: SocketRow[] = [];
   for (const line of text.split("\n").slice(1)) {
     const fields = line.trim().split(/\s+/);
@@ -33,7 +42,8 @@ export function parseSocketTable(text: string, order: "LE" | "BE" = endianness()
     if (address === undefined || port === undefined || !Number.isInteger(inode)) continue;
     const host = decodeKernelAddress(address, order);
     if (host === undefined) continue;
-    rows.push({ host, port: Number.parseInt(port, 16), listening: fields[3] === stateListen, inode });
+    const listening = transport === "udp" || fields[3] === stateListen;
+    rows.push({ host, port: Number.parseInt(port, 16), listening, inode });
   }
   return rows;
 }
@@ -73,10 +83,15 @@ function isWildcard(host: string): boolean {
 }
 
 /** Every holder of the port, one entry a socket. Empty when the kernel shows no listening socket (bound only). */
-export function findPortHolders(bind: { readonly host: string; readonly port: number }): PortHolder[] {
+export function findPortHolders(bind: {
+  readonly host: string;
+  readonly port: number;
+  readonly transport?: Transport;
+}): PortHolder[] {
+  const { transport = "tcp" } = bind;
   const rows = conflictingRows(bind, {
-    v4: parseSocketTable(readIfThere("/proc/net/tcp")),
-    v6: parseSocketTable(readIfThere("/proc/net/tcp6")),
+    v4: parseSocketTable(readIfThere(`/proc/net/${transport}`), endianness(), transport),
+    v6: parseSocketTable(readIfThere(`/proc/net/${transport}6`), endianness(), transport),
   });
   const processes = processesOfSockets(new Set(rows.map((row) => row.inode)));
   return rows.map((row) => ({ inode: row.inode, process: processes.get(row.inode) }));

@@ -26,6 +26,11 @@ export type Config = {
   /** How long SIGTERM waits for exchanges to finish. */
   readonly drainTimeout: Milliseconds;
   readonly accessLog: AccessLogConfig | undefined;
+  /** Of the kernel engine. */
+  readonly kernel: {
+    /** The rules stay when the program stops: the kernel goes on balancing to the targets as they were. */
+    readonly keepOnStop: boolean;
+  };
   readonly listeners: readonly Listener[];
   readonly pools: readonly Pool[];
 };

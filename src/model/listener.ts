@@ -116,4 +116,83 @@ export type HttpListener = {
   readonly backlog: number;
 };
 
-export type Listener = HttpListener;
+/** What carries a layer-4 listener; `auto` is the kernel where the listener and the machine allow it, else the proxy. */
+export type EngineChoice = "proxy" | "kernel" | "auto";
+
+export type TcpTimeouts = {
+  /** From accept to the end of a PROXY header and of a TLS ClientHello, where they are read: reset. */
+  readonly clientHeader: Milliseconds;
+  /** TCP connect to a target: next target, then reset. */
+  readonly connect: Milliseconds;
+  /** Bytes that one side does not take: both are reset. */
+  readonly send: Milliseconds;
+  /** Silence on the tunnel; 0 is without end. */
+  readonly tunnel: Milliseconds;
+};
+
+/** Tries of a connect; once a target has accepted there is no other. */
+export type ConnectRetry = { readonly triesMax: number; readonly timeMax: Milliseconds };
+
+/** The first route whose host matches the name in the TLS ClientHello is taken; none: reset. */
+export type TcpRoute = {
+  /** Shown in logs and metrics; by default `<listener>[<index>]`. */
+  readonly name: string;
+  /** Of the server name (SNI). `any` matches a client without one, and one that speaks no TLS. */
+  readonly host: HostMatch;
+  readonly pool: string;
+};
+
+export type ProxyProtocol = {
+  /** Every connection of a trusted proxy begins with a PROXY header (v1 or v2); a connection of another has none. */
+  readonly receive: boolean;
+  /** Addresses or CIDR ranges that send the header; none named: everyone does. */
+  readonly trustedProxies: readonly string[];
+  /** Written to the target before anything else. */
+  readonly send: "off" | "v1" | "v2";
+};
+
+export type TcpListener = {
+  readonly name: string;
+  readonly protocol: "tcp";
+  readonly bind: BindAddress;
+  readonly engine: EngineChoice;
+  /** One with host `any` reads no ClientHello, when it is the only one. */
+  readonly routes: readonly TcpRoute[];
+  readonly proxyProtocol: ProxyProtocol;
+  /** Kernel engine: targets see the client's address and route back through this node. */
+  readonly preserveClientAddress: boolean;
+  readonly timeouts: TcpTimeouts;
+  readonly retry: ConnectRetry;
+  readonly limits: {
+    /** Client connections of the listener on this node. The next ones wait in the backlog. */
+    readonly connectionsMax: number;
+  };
+  readonly backlog: number;
+};
+
+export type UdpListener = {
+  readonly name: string;
+  readonly protocol: "udp";
+  readonly bind: BindAddress;
+  readonly engine: EngineChoice;
+  readonly pool: string;
+  /**
+   * Datagrams of the target for each of the client, after which a flow ends, as nginx's proxy_responses; undefined: any
+   * number. 0: none is expected (logs, reports).
+   */
+  readonly responsesMax: number | undefined;
+  readonly preserveClientAddress: boolean;
+  readonly timeouts: {
+    /** Silence of a flow both ways. */
+    readonly flow: Milliseconds;
+  };
+  readonly limits: {
+    /** Flows of the listener on this node. When full, the flow that was silent longest gives way, counted. */
+    readonly flowsMax: number;
+  };
+};
+
+/** Whoever carries it: layer 4. */
+export type Layer4Listener = TcpListener | UdpListener;
+
+export type Listener = HttpListener | TcpListener | UdpListener;

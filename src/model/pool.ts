@@ -1,6 +1,7 @@
 // A pool, its targets and its balancer as the rest of the program reads them. Plain JSON data.
 
 import type { Milliseconds } from "../core/clock.ts";
+import type { HealthCheck } from "./health-check.ts";
 
 /** What the operator wants of a target: all work, no new work, none at all. */
 export type Intent = "up" | "drain" | "down";
@@ -40,6 +41,8 @@ export type Pool = {
   readonly name: string;
   readonly balance: Balance;
   readonly targets: readonly Target[];
+  /** undefined: only live traffic tells. */
+  readonly healthCheck: HealthCheck | undefined;
   /** Kept idle connections per target and worker. */
   readonly idleConnectionsMax: number;
   /** An idle connection older than this is closed. */

@@ -5,8 +5,8 @@ import { assert } from "../core/assert.ts";
 import type { Milliseconds } from "../core/clock.ts";
 import { headFaults } from "../wire/http1/faults.ts";
 import { AfterExchange } from "./after-exchange.ts";
-import type { CompiledListener } from "./compile.ts";
-import type { Context } from "./context.ts";
+import type { CompiledHttpListener } from "./compile.ts";
+import type { Client, Context } from "./context.ts";
 import type { Wire, WireOwner } from "./engine.ts";
 import { Exchange } from "./exchange.ts";
 import { JOIN, JOIN_BYTES } from "./layout.ts";
@@ -32,10 +32,10 @@ const LINGER_BYTES_MAX = 1024 * 1024;
 export const PIPELINED_BYTES_MAX = 32 * 1024;
 const LF = 10;
 
-export class ClientConnection implements WireOwner {
+export class ClientConnection implements WireOwner, Client {
   readonly wire: Wire;
   readonly context: Context;
-  readonly listener: CompiledListener;
+  readonly listener: CompiledHttpListener;
   /** The client's own address: of the connection. Behind a trusted proxy an exchange may know better. */
   readonly address: string;
   readonly trusted: boolean;
@@ -59,7 +59,7 @@ export class ClientConnection implements WireOwner {
   /** 0 while the client takes what it is sent; else it is slow, and its next request waits. */
   private sendDeadlineMs: Milliseconds = 0;
 
-  constructor(context: Context, listener: CompiledListener, wire: Wire) {
+  constructor(context: Context, listener: CompiledHttpListener, wire: Wire) {
     this.context = context;
     this.listener = listener;
     this.wire = wire;

@@ -2,7 +2,7 @@
 // targets. This is where the change's way ends. What stays the same is kept as it is, so that connections, passive
 // records and counters live on; what goes is retired and ends by itself.
 
-import type { HttpListener, Route, RouteAction } from "../model/listener.ts";
+import type { HttpListener, Listener, Route, RouteAction } from "../model/listener.ts";
 import type { Pool } from "../model/pool.ts";
 import { type ListenerCounters, listenerCounters } from "../state/counters.ts";
 import type { Snapshot } from "../state/snapshot.ts";
@@ -11,6 +11,7 @@ import type { Context } from "./context.ts";
 import { compileRoutes, type RouteTable } from "./match.ts";
 import { byteText } from "./path.ts";
 import { PoolState, TargetState } from "./pool-state.ts";
+import { CompiledTcpListener } from "./tcp-listener.ts";
 import {
   type CompiledHeaderRules,
   compileHeaderRules,
@@ -35,8 +36,9 @@ export type CompiledRoute = {
   readonly needs: number;
 };
 
-/** One listener for as long as some snapshot names it; its connections see each new configuration at their next request. */
-export class CompiledListener {
+/** An HTTP listener for as long as some snapshot names it; its connections see each new configuration at their next request. */
+export class CompiledHttpListener {
+  readonly protocol = "http";
   readonly name: string;
   readonly counters: ListenerCounters = listenerCounters();
   config: HttpListener;
@@ -103,6 +105,8 @@ function compileRewrite({ action, path }: Route): CompiledRoute["rewrite"] {
   return { from: byteText(path.path), to: byteText(action.rewritePrefix) };
 }
 
+export type CompiledListener = CompiledHttpListener | CompiledTcpListener;
+
 export type Compiled = {
   readonly generation: number;
   readonly listeners: ReadonlyMap<string, CompiledListener>;
@@ -123,15 +127,35 @@ export function compileSnapshot(context: Context, before: Compiled, snapshot: Sn
   }
   const listeners = new Map<string, CompiledListener>();
   for (const config of snapshot.listeners) {
-    const known = before.listeners.get(config.name);
-    if (known === undefined) listeners.set(config.name, new CompiledListener(config, pools));
-    else {
-      known.configure(config, pools);
-      listeners.set(config.name, known);
-    }
+    const listener = compileListener(before.listeners.get(config.name), config, pools);
+    if (listener !== undefined) listeners.set(config.name, listener);
   }
-  for (const [name, listener] of before.listeners) if (!listeners.has(name)) listener.closing = true;
+  // One whose name goes on with another protocol has ended as well.
+  for (const [name, listener] of before.listeners) if (listeners.get(name) !== listener) listener.closing = true;
   return { generation: snapshot.generation, listeners, pools };
+}
+
+/** The known one with its new configuration, or a new one. */
+function compileListener(
+  known: CompiledListener | undefined,
+  config: Listener,
+  pools: ReadonlyMap<string, PoolState>,
+): CompiledListener | undefined {
+  switch (config.protocol) {
+    case "http":
+      if (known?.protocol !== "http") return new CompiledHttpListener(config, pools);
+      known.configure(config, pools);
+      return known;
+    case "tcp":
+      if (known?.protocol !== "tcp") return new CompiledTcpListener(config, pools);
+      known.configure(config, pools);
+      return known;
+    case "udp":
+      // It has no connections: flow-tables.ts has it.
+      return undefined;
+    default:
+      return config satisfies never;
+  }
 }
 
 function compilePool(context: Context, before: PoolState | undefined, config: Pool, workerCount: number): PoolState {
@@ -150,7 +174,7 @@ function compilePool(context: Context, before: PoolState | undefined, config: Po
     before.config = config;
     return before;
   }
-  return new PoolState(config, targets, context.random);
+  return new PoolState(config, targets, context.random, context.reportPassive);
 }
 
 function retire(target: TargetState): void {

@@ -5,17 +5,24 @@ import type { Milliseconds } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
 import type { Snapshot } from "../state/snapshot.ts";
-import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
+import type { TargetHealth, TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
 import type { Arena } from "../wire/arena.ts";
 import { LINE_COUNT_CEILING, requestHead, responseHead } from "../wire/http1/head.ts";
 import { createHeadParser } from "../wire/http1/parse.ts";
+import { proxyHeader } from "../wire/proxy-protocol/header.ts";
+import { clientHello, createClientHelloParser } from "../wire/tls/client-hello.ts";
 import type { AccessLog } from "./access-log.ts";
 import { ClientConnection } from "./client-connection.ts";
 import { type Compiled, type CompiledListener, compileSnapshot, nothingCompiled } from "./compile.ts";
 import type { Context } from "./context.ts";
+import type { ClientSocket, ClientSocketOwner, DatagramEngine } from "./datagram-engine.ts";
 import type { Engine, Wire, WireOwner } from "./engine.ts";
+import { FlowTables } from "./flow-tables.ts";
 import { HeadWriter } from "./head-writer.ts";
 import { createSlots, HEAD_BYTES_CEILING } from "./layout.ts";
+import { takeHealthChanges, takeWholeHealth } from "./probe-health.ts";
+import { TcpConnection } from "./tcp-connection.ts";
+import { tunnelRecord } from "./tunnel-record.ts";
 
 /** How often deadlines are looked at: a timeout may bite this much late. */
 const SWEEP_INTERVAL: Milliseconds = 100;
@@ -27,11 +34,13 @@ const IDLE_GRACE: Milliseconds = 1_000;
 export type DataPlaneOptions = {
   readonly arena: Arena;
   readonly engine: Engine;
+  readonly datagrams: DatagramEngine;
   readonly clock: () => Milliseconds;
   readonly wallClock: () => Milliseconds;
   readonly random: Random;
   readonly log: Log;
   readonly reportFailure: (pool: string, target: string, code: string) => void;
+  readonly reportPassive: (pool: string, target: string, out: boolean) => void;
   /** A listener has as many connections as it may (true), or room again (false). */
   readonly onFull: (listener: string, full: boolean) => void;
 };
@@ -41,6 +50,7 @@ export class DataPlane {
   private readonly options: DataPlaneOptions;
   private compiled: Compiled = nothingCompiled;
   private workerCount = 1;
+  private readonly flows: FlowTables;
   private sweeps = 0;
   /** Listeners that have been told to be full, and whose sockets are given back with that. */
   private readonly full = new Set<CompiledListener>();
@@ -50,29 +60,36 @@ export class DataPlane {
   private onDrained: () => void = () => {};
 
   constructor(options: DataPlaneOptions) {
-    const { arena, engine, clock, wallClock, random, log, reportFailure } = options;
+    const { arena, engine, datagrams, clock, wallClock, random, log, reportFailure, reportPassive } = options;
     this.options = options;
     this.context = {
       arena,
       engine,
+      datagrams,
       clock,
       wallClock,
       random,
       log,
       reportFailure,
+      reportPassive,
       parser: createHeadParser(arena, { headerBytesMax: HEAD_BYTES_CEILING, headerCountMax: LINE_COUNT_CEILING }),
       requestHead: requestHead(),
       responseHead: responseHead(),
       writer: new HeadWriter(arena.bytes),
+      proxyHeader: proxyHeader(),
+      clientHello: clientHello(),
+      helloParser: createClientHelloParser(arena),
       dropped: new Uint8Array(LINE_COUNT_CEILING),
       slots: createSlots(),
       accessLog: undefined,
+      tunnelRecord: tunnelRecord(),
       draining: false,
       pick: { nowMs: 0, tried: [], keyHash: 0, clientAddress: "" },
       serial: 0,
       clients: [],
       spareExchanges: [],
     };
+    this.flows = new FlowTables(this.context);
     engine.every(SWEEP_INTERVAL, () => this.sweep());
   }
 
@@ -81,27 +98,51 @@ export class DataPlane {
   }
 
   /** Swaps in the snapshot between two events: whoever is under way goes on with what he has. */
-  apply(snapshot: Snapshot, accessLog: AccessLog | undefined): void {
+  apply(snapshot: Snapshot, accessLog: AccessLog | undefined, unhealthy: readonly TargetHealth[]): void {
     this.workerCount = snapshot.workerCount;
     this.compiled = compileSnapshot(this.context, this.compiled, snapshot);
+    takeWholeHealth(this.compiled.pools, unhealthy);
     this.context.accessLog = accessLog;
+    this.flows.apply(snapshot, this.compiled.pools);
     this.idleClosesMs = this.context.clock() + IDLE_GRACE;
+    this.forgetFull();
     // Whoever raises a limit because it is reached must not wait for a client to leave.
-    for (const listener of this.compiled.listeners.values()) this.checkRoom(listener);
+    for (const listener of this.compiled.listeners.values()) {
+      listener.onLeft = () => this.checkRoom(listener);
+      this.checkRoom(listener);
+    }
   }
 
   /** The owner for each new connection on a socket of that listener; undefined when no snapshot names it. */
   acceptor(name: string): ((wire: Wire) => WireOwner) | undefined {
-    const listener = this.compiled.listeners.get(name);
-    if (listener === undefined) return undefined;
-    listener.onLeft = () => this.checkRoom(listener);
+    const first = this.compiled.listeners.get(name);
+    if (first === undefined) return undefined;
     // It has a socket, of another address maybe: when it is still full, the next connection tells so.
-    this.full.delete(listener);
-    return (wire) => {
-      const client = new ClientConnection(this.context, listener, wire);
+    this.full.delete(first);
+    // A change of its protocol keeps the socket: who comes now is what the name means now.
+    return (wire) => this.accept(this.compiled.listeners.get(name) ?? first, wire);
+  }
+
+  /** The same for each socket of a UDP listener. */
+  datagramAcceptor(name: string): ((client: ClientSocket) => ClientSocketOwner) | undefined {
+    return this.flows.acceptor(name);
+  }
+
+  private accept(listener: CompiledListener, wire: Wire): WireOwner {
+    if (listener.protocol === "tcp") {
+      const client = new TcpConnection(this.context, listener, wire);
+      client.begin();
       this.checkRoom(listener);
       return client;
-    };
+    }
+    const client = new ClientConnection(this.context, listener, wire);
+    this.checkRoom(listener);
+    return client;
+  }
+
+  /** The supervisor's probes changed their mind about these targets. */
+  takeHealth(changes: readonly TargetHealth[]): void {
+    takeHealthChanges(this.compiled.pools, changes);
   }
 
   /** Another worker saw the target fail. */
@@ -126,7 +167,8 @@ export class DataPlane {
     for (const pool of this.compiled.pools.values()) {
       for (const target of pool.targets) targets.push(target.status(nowMs));
     }
-    const listeners = Array.from(this.compiled.listeners.values(), ({ name, counters }) => ({ name, counters }));
+    const streams = Array.from(this.compiled.listeners.values(), ({ name, counters }) => ({ name, counters }));
+    const listeners = [...streams, ...this.flows.counters()];
     return { pid, generation: this.compiled.generation, draining: this.context.draining, listeners, targets };
   }
 
@@ -145,9 +187,12 @@ export class DataPlane {
         client.sweep(nowMs);
       }
     }
+    this.flows.sweep(nowMs);
+    if (closeAll) this.flows.endAll();
     this.sweeps += 1;
     if (this.sweeps % IDLE_SWEEPS === 0) this.sweepIdleTargets(nowMs);
-    if (context.draining && clients.length === 0) {
+    const flowsDone = context.draining && this.flows.drain(nowMs - IDLE_GRACE);
+    if (flowsDone && clients.length === 0) {
       const done = this.onDrained;
       this.onDrained = () => {};
       done();
@@ -161,6 +206,16 @@ export class DataPlane {
         // The one used longest ago is the first.
         while (idle.length > 0 && idle[0]!.idleSinceMs <= oldest) idle[0]!.discard();
       }
+    }
+  }
+
+  /** What was full may be gone, and its name another listener's, which has room and no socket. */
+  private forgetFull(): void {
+    for (const listener of this.full) {
+      const now = this.compiled.listeners.get(listener.name);
+      if (now === listener) continue;
+      this.full.delete(listener);
+      if (now !== undefined) this.options.onFull(now.name, false);
     }
   }
 

@@ -85,7 +85,7 @@ export function dateSecond(second: number): Date {
   return new Date(Math.abs(second) <= 253_402_300_799 ? second * 1000 : 0);
 }
 
-/** When an exchange ended, on the wall clock: lines of one worker are then in the order of their times, as nginx's are. */
-export function endedWallMs(record: ExchangeRecord): number {
+/** When it ended, on the wall clock: lines of one worker are then in the order of their times, as nginx's are. */
+export function endedWallMs(record: Pick<ExchangeRecord, "startedWallMs" | "totalMs">): number {
   return record.totalMs > 0 ? record.startedWallMs + record.totalMs : record.startedWallMs;
 }

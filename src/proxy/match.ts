@@ -28,6 +28,9 @@ const unmatched = 0x3fffffff;
 
 const Kind = { exact: 0, prefix: 1, regex: 2 } as const;
 
+/** What a route is found by. */
+type Matched = Pick<Route, "host" | "path">;
+
 type Candidate = {
   /** Index among the listener's routes. */
   readonly route: number;
@@ -63,7 +66,7 @@ export type RouteTable = {
  * look-around or backreferences (for them there is only regexPathLengthMax). Throws what `new RegExp` throws on a source
  * that the configuration should have refused.
  */
-export function compileRoutes(routes: readonly Route[]): RouteTable {
+export function compileRoutes(routes: readonly Matched[]): RouteTable {
   if (routes.some((route) => route.path.kind === "regex")) {
     setFlagsFromString("--enable-experimental-regexp-engine-on-excessive-backtracks");
   }
@@ -102,7 +105,7 @@ export function compileRoutes(routes: readonly Route[]): RouteTable {
   };
 }
 
-function compileCandidate(route: Route, index: number): Candidate {
+function compileCandidate(route: Matched, index: number): Candidate {
   const { path } = route;
   switch (path.kind) {
     case "exact":

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import type { Milliseconds } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { seededRandom } from "../core/random.ts";
-import type { HttpListener, HttpTimeouts, Retry, Route, RouteAction } from "../model/listener.ts";
+import type { HttpListener, HttpTimeouts, Retry, Route, RouteAction, TcpListener } from "../model/listener.ts";
 import type { Pool, Target } from "../model/pool.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { TargetStatus } from "../state/worker-protocol.ts";
@@ -13,13 +13,18 @@ import { createArena } from "../wire/arena.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { Context } from "./context.ts";
 import { DataPlane } from "./data-plane.ts";
+import type { DatagramEngine } from "./datagram-engine.ts";
 import type { ExchangeRecord } from "./exchange-record.ts";
 import { ARENA_BYTES, SLOT_COUNT } from "./layout.ts";
 import { TargetConnection } from "./target-connection.ts";
+import { TcpDelivery } from "./tcp-delivery.ts";
 import { TestEngine, type TestWire } from "./test-engine.ts";
+import type { TunnelRecord } from "./tunnel-record.ts";
 
 /** One for all worlds of a test file: whatever an earlier test left in it is one more thing nobody may rely on. */
 const arena = createArena(ARENA_BYTES);
+
+const noDatagrams: DatagramEngine = { connect: () => assert.fail("this world has no datagrams") };
 
 const noRules = { set: [], add: [], remove: [] };
 
@@ -87,6 +92,22 @@ export type WorldOptions = {
   readonly limits?: Partial<HttpListener["limits"]>;
   readonly pool?: Partial<Pool>;
   readonly workerCount?: number;
+  /** The listener is one of TCP, with one route for all unless it says otherwise. */
+  readonly tcp?: Partial<TcpListener>;
+};
+
+export const testTcpListener: TcpListener = {
+  name: "web",
+  protocol: "tcp",
+  bind: { host: "0.0.0.0", port: 80 },
+  engine: "proxy",
+  routes: [{ name: "web[0]", host: { kind: "any" }, pool: "app" }],
+  proxyProtocol: { receive: false, trustedProxies: [], send: "off" },
+  preserveClientAddress: false,
+  timeouts: { clientHeader: 10_000, connect: 2_000, send: 15_000, tunnel: 100_000 },
+  retry: { triesMax: 3, timeMax: 0 },
+  limits: { connectionsMax: 10_000 },
+  backlog: 511,
 };
 
 export function snapshot(generation: number, options: WorldOptions = {}): Snapshot {
@@ -113,20 +134,26 @@ export function snapshot(generation: number, options: WorldOptions = {}): Snapsh
     name: "app",
     balance: { policy: "roundRobin" },
     targets,
+    healthCheck: undefined,
     idleConnectionsMax: 16,
     idleTimeout: 30_000,
     ...options.pool,
   };
-  return { generation, node: "test", workerCount, accessLog: undefined, listeners: [listener], pools: [pool] };
+  const listeners = [options.tcp === undefined ? listener : { ...testTcpListener, ...options.tcp }];
+  return { generation, node: "test", workerCount, accessLog: undefined, listeners, pools: [pool] };
 }
 
 export type LoggedExchange = Readonly<ExchangeRecord>;
+export type LoggedTunnel = Readonly<TunnelRecord>;
 
 export class World {
   readonly engine = new TestEngine(arena);
   readonly dataPlane: DataPlane;
   readonly records: LoggedExchange[] = [];
+  readonly tunnels: LoggedTunnel[] = [];
   readonly reports: string[] = [];
+  /** What the passive judge said: `10.0.0.1:8080 out`, `... back`. */
+  readonly passive: string[] = [];
   readonly warnings: string[] = [];
   readonly full: string[] = [];
   readonly clients: TestWire[] = [];
@@ -139,11 +166,13 @@ export class World {
     this.dataPlane = new DataPlane({
       arena,
       engine: this.engine,
+      datagrams: noDatagrams,
       clock: () => this.engine.nowMs,
       wallClock: () => 0,
       random: seededRandom(seed),
       log,
       reportFailure: (pool, address, code) => this.reports.push(`${pool} ${address} ${code}`),
+      reportPassive: (_pool, address, out) => this.passive.push(`${address} ${out ? "out" : "back"}`),
       onFull: (listener, full) => this.full.push(`${listener} ${full}`),
     });
     this.apply(options);
@@ -156,8 +185,13 @@ export class World {
 
   applySnapshot(next: Snapshot): void {
     this.generation = next.generation;
-    const accessLog: AccessLog = { write: (record) => this.records.push({ ...record }), flush() {} };
-    this.dataPlane.apply(next, accessLog);
+    const accessLog: AccessLog = {
+      write: (record) => this.records.push({ ...record }),
+      writeFlow: () => assert.fail("this world has no flows"),
+      writeTunnel: (record) => this.tunnels.push({ ...record }),
+      flush() {},
+    };
+    this.dataPlane.apply(next, accessLog, []);
     for (const { name } of next.listeners) {
       if (!this.acceptors.has(name)) this.acceptors.set(name, this.dataPlane.acceptor(name));
     }
@@ -269,7 +303,7 @@ export class World {
     for (const wire of engine.connects) {
       if (wire.ending !== "") continue;
       const { owner } = wire;
-      assert(owner instanceof TargetConnection, "a target's wire belongs to a target connection");
+      assert(owner instanceof TargetConnection, "an open target connection is one of HTTP");
       assert.equal(owner.delivery, undefined, "an open target connection is idle");
       assert(owner.target.idle.includes(owner), "an open target connection is among the idle ones");
       assert.equal(owner.partial, undefined, "an idle connection keeps no bytes");
@@ -277,11 +311,14 @@ export class World {
     }
     for (const wire of engine.connects) {
       const { owner } = wire;
+      if (owner instanceof TcpDelivery) continue;
       assert(owner instanceof TargetConnection, "a target's wire belongs to a target connection");
       assert.equal(owner.target.active, 0, "no exchange is counted as under way");
       if (wire.ending !== "") assert(!owner.target.idle.includes(owner), "what is closed is not idle");
     }
-    for (const { counters } of this.dataPlane.status(1).listeners) {
+    const { listeners, targets } = this.dataPlane.status(1);
+    for (const { address, active } of targets) assert.equal(active, 0, `nothing is under way at ${address}`);
+    for (const { counters } of listeners) {
       assert.equal(counters.connectionsOpen, 0, "no connection is counted as open");
       let answered = 0;
       for (const count of counters.statusClasses) answered += count;

@@ -76,6 +76,11 @@ export class Tunnel {
     this.client.end();
   }
 
+  /** A side has taken some of what was held for it: that is no silence, though nothing new has come. */
+  progressed(nowMs: Milliseconds): void {
+    this.lastMs = nowMs;
+  }
+
   /** Nothing has come through for too long. */
   expired(nowMs: Milliseconds): boolean {
     return this.idleMax > 0 && nowMs - this.lastMs >= this.idleMax;

@@ -10,6 +10,14 @@ export type ListenerCounters = {
   readonly statusClasses: number[];
   bytesFromClients: number;
   bytesToClients: number;
+  /** Of UDP listeners. */
+  datagramsFromClients: number;
+  datagramsToClients: number;
+  flowsOpened: number;
+  /** Gauge. */
+  flowsOpen: number;
+  /** Datagrams that went nowhere, by reason; only touched when there is one. */
+  readonly drops: Record<string, number>;
   /** A named limit bit: code of the limit to count, only touched when it bites. */
   readonly limits: Record<string, number>;
 };
@@ -18,11 +26,14 @@ export type TargetCounters = {
   connectionsOpened: number;
   /** Gauge: connections waiting in the idle pool. */
   connectionsIdle: number;
+  /** Tries of HTTP exchanges and of TCP clients, and flows, that it was given. */
   exchanges: number;
   failures: number;
   retries: number;
   bytesToTarget: number;
   bytesFromTarget: number;
+  datagramsToTarget: number;
+  datagramsFromTarget: number;
 };
 
 export function listenerCounters(): ListenerCounters {
@@ -33,6 +44,11 @@ export function listenerCounters(): ListenerCounters {
     statusClasses: [0, 0, 0, 0, 0, 0],
     bytesFromClients: 0,
     bytesToClients: 0,
+    datagramsFromClients: 0,
+    datagramsToClients: 0,
+    flowsOpened: 0,
+    flowsOpen: 0,
+    drops: {},
     limits: {},
   };
 }
@@ -46,5 +62,7 @@ export function targetCounters(): TargetCounters {
     retries: 0,
     bytesToTarget: 0,
     bytesFromTarget: 0,
+    datagramsToTarget: 0,
+    datagramsFromTarget: 0,
   };
 }

@@ -10,8 +10,18 @@ test("a snapshot shares what workers need of a configuration and leaves out what
     workers: 3,
     drainTimeout: 30_000,
     accessLog: undefined,
+    kernel: { keepOnStop: false },
     listeners: [],
-    pools: [{ name: "app", balance: { policy: "random" }, targets: [], idleConnectionsMax: 1, idleTimeout: 1000 }],
+    pools: [
+      {
+        name: "app",
+        balance: { policy: "random" },
+        targets: [],
+        healthCheck: undefined,
+        idleConnectionsMax: 1,
+        idleTimeout: 1000,
+      },
+    ],
   };
   const snapshot = toSnapshot(config, 7);
   const { node, accessLog, listeners, pools } = config;

@@ -10,9 +10,19 @@ export const beatInterval: Milliseconds = 1_000;
 
 export type ToWorker =
   /** Swap in this snapshot; answered by `applied`. Listeners that it no longer names are closed, their connections finish. */
-  | { readonly type: "snapshot"; readonly snapshot: Snapshot }
-  /** Accept on the handle that comes with the message, for the listener of that name; answered by `listening`. */
-  | { readonly type: "listen"; readonly listener: string }
+  | {
+      readonly type: "snapshot";
+      readonly snapshot: Snapshot;
+      /** Every target that the supervisor's probes have out at this moment; the others they have not. */
+      readonly unhealthy: readonly TargetHealth[];
+    }
+  /** What the probes have changed their mind about since. */
+  | { readonly type: "health"; readonly changes: readonly TargetHealth[] }
+  /**
+   * Accept on the handle that comes with the message, for the listener of that name; answered by `listening`. `address` is
+   * what it is bound to: a UDP listener on every address has several.
+   */
+  | { readonly type: "listen"; readonly listener: string; readonly address: string }
   /** Stop accepting, finish exchanges, then exit 0; at the deadline close what is left and exit 0. */
   | { readonly type: "drain"; readonly deadlineMs: Milliseconds }
   | { readonly type: "reopenLogs" }
@@ -32,6 +42,8 @@ export type FromWorker =
   | { readonly type: "room"; readonly listener: string }
   /** A failed report of live traffic, to be passed on to the other workers. */
   | { readonly type: "report"; readonly pool: string; readonly target: string; readonly code: string }
+  /** Its passive judge took a target out, or finds it healthy again. */
+  | { readonly type: "passive"; readonly pool: string; readonly target: string; readonly out: boolean }
   /** Something an operator should read; the supervisor logs it. */
   | {
       readonly type: "log";
@@ -39,6 +51,15 @@ export type FromWorker =
       readonly message: string;
       readonly fields: Record<string, unknown>;
     };
+
+/** What the supervisor's probes say of one target. */
+export type TargetHealth = {
+  readonly pool: string;
+  readonly target: string;
+  readonly healthy: boolean;
+  /** Why not, as a code. */
+  readonly reason: string | undefined;
+};
 
 export type WorkerStatus = {
   readonly pid: number;

@@ -1,11 +1,13 @@
 // The process that carries the data plane: it wires engine, core, health and log together and talks with the supervisor
 // over its channel. The supervisor decides; a worker obeys, counts, and ends when the supervisor is gone.
 
+import { Socket as DatagramSocket } from "node:dgram";
 import { Server } from "node:net";
 import { assert } from "../core/assert.ts";
 import { createEventClock } from "../core/event-clock.ts";
 import { seededRandom } from "../core/random.ts";
 import { DataPlane } from "../proxy/data-plane.ts";
+import { createDgramEngine } from "../proxy/dgram-engine.ts";
 import { ARENA_BYTES, READ } from "../proxy/layout.ts";
 import { createNetEngine } from "../proxy/net-engine.ts";
 import { beatInterval, type FromWorker, type ToWorker } from "../state/worker-protocol.ts";
@@ -27,15 +29,18 @@ const log = createWorkerLog(say, clock);
 const accessLog = createWorkerAccessLog(log);
 const arena = createArena(ARENA_BYTES);
 const engine = createNetEngine(arena, READ, eventClock);
-const listening = createListening(engine);
+const datagrams = createDgramEngine(arena, READ, eventClock);
+const listening = createListening(engine, datagrams);
 const dataPlane = new DataPlane({
   arena,
   engine,
+  datagrams,
   clock,
   wallClock: Date.now,
   random: seededRandom(process.pid ^ Date.now()),
   log,
   reportFailure: (pool, target, code) => say({ type: "report", pool, target, code }),
+  reportPassive: (pool, target, out) => say({ type: "passive", pool, target, out }),
   onFull(listener, full) {
     // Whoever comes now waits in the backlog of the socket, which the supervisor holds.
     if (full) listening.stop(listener);
@@ -48,13 +53,16 @@ function take(message: ToWorker, handle: unknown): void {
   switch (message.type) {
     case "snapshot": {
       const { snapshot } = message;
-      listening.keepOnly(new Set(snapshot.listeners.map(({ name }) => name)));
-      dataPlane.apply(snapshot, accessLog.configure(snapshot.accessLog, snapshot.node));
+      listening.keepOnly(snapshot.listeners);
+      dataPlane.apply(snapshot, accessLog.configure(snapshot.accessLog, snapshot.node), message.unhealthy);
       say({ type: "applied", generation: dataPlane.generation });
       return;
     }
+    case "health":
+      dataPlane.takeHealth(message.changes);
+      return;
     case "listen":
-      listen(message.listener, handle);
+      listen(message.listener, message.address, handle);
       return;
     case "drain":
       drain(message.deadlineMs);
@@ -73,7 +81,14 @@ function take(message: ToWorker, handle: unknown): void {
   }
 }
 
-function listen(listener: string, handle: unknown): void {
+function listen(listener: string, address: string, handle: unknown): void {
+  if (handle instanceof DatagramSocket) {
+    const accept = dataPlane.datagramAcceptor(listener);
+    assert(accept !== undefined, "a listener is in the snapshot before it reads");
+    listening.read(listener, address, handle, accept);
+    say({ type: "listening", listener });
+    return;
+  }
   assert(handle instanceof Server, "a listen message brings a handle");
   const accept = dataPlane.acceptor(listener);
   assert(accept !== undefined, "a listener is in the snapshot before it listens");

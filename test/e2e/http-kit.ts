@@ -136,13 +136,18 @@ export function startEchoes(scope: Scope, names: readonly string[]): Promise<Ech
 
 /** Skips the test, and says so, when a program of Debian is not there. */
 export function lacks(t: TestContext, ...programs: readonly string[]): boolean {
-  const path = `${process.env["PATH"] ?? ""}${delimiter}/usr/sbin${delimiter}/usr/local/sbin`;
   for (const program of programs) {
-    if (path.split(delimiter).some((folder) => isExecutable(join(folder, program)))) continue;
+    if (isInstalled(program)) continue;
     t.skip(`${program} is not installed (tools/setup.sh --tests installs it)`);
     return true;
   }
   return false;
+}
+
+/** True when the program is on the path, or where Debian puts servers. For what a whole file needs; tests ask `lacks`. */
+export function isInstalled(program: string): boolean {
+  const path = `${process.env["PATH"] ?? ""}${delimiter}/usr/sbin${delimiter}/usr/local/sbin`;
+  return path.split(delimiter).some((folder) => isExecutable(join(folder, program)));
 }
 
 function isExecutable(path: string): boolean {

@@ -12,7 +12,7 @@ import {
   readHostU32,
   readText,
 } from "./reader.ts";
-import { headerBytes, messageFlag } from "./writer.ts";
+import { aligned, headerBytes, messageFlag } from "./writer.ts";
 
 export type NetlinkAnswer = {
   /** Of the message that is answered. */
@@ -39,7 +39,7 @@ export function decodeAnswer(message: NetlinkMessage): Result<NetlinkAnswer> {
   const least = message.type === messageType.done ? errnoBytes : answerBytes;
   if (payload.length < least) return malformed(`an answer of ${payload.length} bytes`);
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
-  const errno = -view.getInt32(0, true);
+  const errno = 0 - view.getInt32(0, true);
   if (errno < 0) return malformed(`an answer with error ${errno}`);
   let text: string | undefined;
   let offset: number | undefined;
@@ -51,12 +51,13 @@ export function decodeAnswer(message: NetlinkMessage): Result<NetlinkAnswer> {
     }
     if (attributes.malformed) return malformed("an answer whose explanation ends too early");
   }
-  return good({ sequence, errno: errno === 0 ? 0 : errno, text, offset });
+  return good({ sequence, errno, text, offset });
 }
 
 function explanationStart(message: NetlinkMessage, view: DataView): number {
   if (message.type === messageType.done) return errnoBytes;
   if ((message.flags & messageFlag.capped) !== 0) return answerBytes;
   const repeated = view.getUint32(errnoBytes, true);
-  return errnoBytes + Math.max(headerBytes, (repeated + 3) & ~3);
+  const lies = repeated < headerBytes || repeated > message.payload.length;
+  return lies ? message.payload.length + 1 : errnoBytes + aligned(repeated);
 }

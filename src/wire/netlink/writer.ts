@@ -18,6 +18,8 @@ export type NetlinkRequest = {
   readonly first: number;
   /** Of the message that asks for an acknowledgement: the last whose answer is waited for. */
   readonly last: number;
+  /** True when the first message stands for all: once it is refused, no other is answered. */
+  readonly batch: boolean;
 };
 
 export const messageFlag = {
@@ -89,6 +91,22 @@ export function openMessage(writer: NetlinkWriter, header: MessageHeader): numbe
   view.setUint8(start + 16, header.family);
   view.setUint8(start + 17, 0);
   view.setUint16(start + 18, header.resource ?? 0);
+  return start;
+}
+
+/** As openMessage, for subsystems with a header of their own (route.ts) behind the common one. */
+export function openMessageOf(
+  writer: NetlinkWriter,
+  header: { readonly type: number; readonly flags: number; readonly sequence: number },
+  fixed: Uint8Array,
+): number {
+  const start = claim(writer, headerBytes + aligned(fixed.length));
+  const { view } = writer;
+  view.setUint16(start + 4, header.type, true);
+  view.setUint16(start + 6, header.flags, true);
+  view.setUint32(start + 8, header.sequence, true);
+  view.setUint32(start + 12, 0, true);
+  writer.bytes.set(fixed, start + headerBytes);
   return start;
 }
 
