@@ -203,6 +203,25 @@ pools: { four: ${poolText(top, "v4", { more: pool })} }
     assert.equal(await rules(), "");
   });
 
+  test("clients of 127.0.0.1 are carried where the machine lets them out", async (t) => {
+    const [balancer] = top.balancers;
+    const at = (host: string) => body("kernel").replace(top.virtualAddress.v4, host);
+    const refused = await startKernelNode(t, balancer, at("127.0.0.1"), { ready: false });
+    assert.equal((await refused.program.exited()).code, 1);
+    assert.match(refused.program.stderr(), /sysctl -w net\.ipv4\.conf\.all\.route_localnet=1/);
+    balancer.sysctl({ "net.ipv4.conf.all.route_localnet": 1 });
+    const local = await startAgent(t, balancer, "net-client.ts");
+    for (const host of ["127.0.0.1", "0.0.0.0"]) {
+      const node = await startKernelNode(t, balancer, at(host));
+      const name = await local.ask<string>("open", { id: host, host: "127.0.0.1", port: 9_900 });
+      assert.match(name, /^target/, host);
+      assert.equal(await local.ask("say", { id: host, line: "here" }), `${name} here`);
+      await local.ask("close", { id: host });
+      await ended(node);
+    }
+    balancer.sysctl({ "net.ipv4.conf.all.route_localnet": 0 });
+  });
+
   test("nft takes the rules of every kind of listener, and the steps from any to any other", async (t) => {
     const file = join(temporaryDirectory(t), "rules.nft");
     const plans = (["roundRobin", "random", "consistentHash"] as const).flatMap((policy) =>
