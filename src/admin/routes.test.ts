@@ -23,6 +23,7 @@ function controlled(more: Partial<Controlled> = {}): Controlled {
     status: () => Promise.reject(new Error("nobody asked")),
     reload: () => Promise.resolve({ ok: true, generation: 8, warnings: [], settled: true }),
     explainTarget: () => undefined,
+    explainClient: () => undefined,
     ...more,
   };
 }
@@ -105,4 +106,21 @@ test("a target is found by its pool and address, percent-encoded or not, and wha
   assert.deepEqual(asked, ["app 10.0.0.1:80", "app [::1]:80", "none x"]);
   assert.equal(await codeOf("/v1/pools/app/targets/%zz"), "admin.path.unknown");
   assert.equal(await codeOf("/v1/pools/app/targets/a/b"), "admin.path.unknown");
+});
+
+test("a client is explained by its listener and address, and a listener or an address that is none is named", async () => {
+  const told = { listener: "echo", client: "10.0.0.9", pools: [] };
+  const of = controlled({
+    explainClient: (listener, address) => {
+      if (listener !== "echo") return undefined;
+      if (address === "10.0.0.9") return { ok: true, value: told };
+      return { ok: false, failure: { code: "client.address", origin: "self", retrySafe: false, detail: address } };
+    },
+  });
+  assert.deepEqual((await ask("GET", "/v1/listeners/echo/clients/10.0.0.9", {}, of)).body, told);
+  const refused = await ask("GET", "/v1/listeners/echo/clients/nobody", {}, of);
+  assert.deepEqual([refused.status, Object(refused.body).code], [400, "client.address"]);
+  const unknown = await ask("GET", "/v1/listeners/none/clients/10.0.0.9", {}, of);
+  assert.deepEqual([unknown.status, Object(unknown.body).code], [404, "listener.unknown"]);
+  assert.equal((await ask("GET", "/v1/listeners/echo/targets/10.0.0.9", {}, of)).status, 404);
 });

@@ -1,9 +1,11 @@
 // The admin API without its transport: a method and a path in, a status, headers and a JSON value out. The change's way.
 // It decides nothing itself; it asks the supervisor.
 
+import type { ClientExplanation } from "../control/client-explanation.ts";
 import type { NodeStatus } from "../control/node-status.ts";
 import type { ReloadOutcome } from "../control/supervisor.ts";
 import type { TargetExplanation } from "../control/target-explanation.ts";
+import type { Result } from "../core/failure.ts";
 import type { Config } from "../model/config.ts";
 import { problemDocument } from "./problem.ts";
 
@@ -16,6 +18,8 @@ export type Controlled = {
   reload(): Promise<ReloadOutcome>;
   /** undefined when there is no such target. */
   explainTarget(pool: string, address: string): TargetExplanation | undefined;
+  /** undefined when there is no such listener. */
+  explainClient(listener: string, address: string): Result<ClientExplanation> | undefined;
 };
 
 export type AdminRequest = {
@@ -46,7 +50,7 @@ const endpoints: Readonly<Record<string, Methods>> = {
 
 /** Answers a request; 404 and 405 are its own, with `allow` as RFC 9110 section 15.5.6 wants it. */
 export async function answer(controlled: Controlled, request: AdminRequest): Promise<AdminAnswer> {
-  const methods = Object.hasOwn(endpoints, request.path) ? endpoints[request.path] : targetMethods(request.path);
+  const methods = Object.hasOwn(endpoints, request.path) ? endpoints[request.path] : memberMethods(request.path);
   if (methods === undefined) {
     return failed(404, { code: "admin.path.unknown", detail: `there is no ${request.path} here` });
   }
@@ -60,12 +64,19 @@ export async function answer(controlled: Controlled, request: AdminRequest): Pro
   return { ...refused, headers: { ...refused.headers, allow } };
 }
 
-/** `/v1/pools/{pool}/targets/{target}`, both percent-encoded; undefined for any other path. */
-function targetMethods(path: string): Methods | undefined {
-  const match = /^\/v1\/pools\/([^/]+)\/targets\/([^/]+)$/.exec(path);
-  const [pool, address] = [decodePart(match?.[1]), decodePart(match?.[2])];
-  if (pool === undefined || address === undefined) return undefined;
-  return { GET: (controlled) => showTarget(controlled, pool, address) };
+/** One member of a collection, its names percent-encoded; undefined for a path that names none. */
+function memberMethods(path: string): Methods | undefined {
+  const match = /^\/v1\/(pools|listeners)\/([^/]+)\/(targets|clients)\/([^/]+)$/.exec(path);
+  const [owner, member] = [decodePart(match?.[2]), decodePart(match?.[4])];
+  if (owner === undefined || member === undefined) return undefined;
+  switch (`${match?.[1]} ${match?.[3]}`) {
+    case "pools targets":
+      return { GET: (controlled) => showTarget(controlled, owner, member) };
+    case "listeners clients":
+      return { GET: (controlled) => showClient(controlled, owner, member) };
+    default:
+      return undefined;
+  }
 }
 
 function decodePart(part: string | undefined): string | undefined {
@@ -83,6 +94,14 @@ function showTarget(controlled: Controlled, pool: string, address: string): Admi
   const known = controlled.config.pools.find(({ name }) => name === pool);
   if (known === undefined) return failed(404, { code: "pool.unknown", detail: `there is no pool ${pool}` });
   return failed(404, { code: "target.unknown", detail: `pool ${pool} has no target ${address}` });
+}
+
+function showClient(controlled: Controlled, listener: string, address: string): AdminAnswer {
+  const explained = controlled.explainClient(listener, address);
+  if (explained === undefined) {
+    return failed(404, { code: "listener.unknown", detail: `there is no listener ${listener}` });
+  }
+  return explained.ok ? json(200, explained.value) : failed(400, explained.failure);
 }
 
 function showConfig(controlled: Controlled, request: AdminRequest): AdminAnswer {

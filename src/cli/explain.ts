@@ -1,8 +1,11 @@
 // `evenkeel explain target POOL/ADDRESS`: is this target in or out, who took it out, when, why, and what its last probe
 // said. Exit 0 when it takes work, 2 when it does not, 1 when there is no such target or nobody answers.
+// `evenkeel explain client LISTENER ADDRESS`: which target a client meets whose address decides. Exit 0, 2 when a pool that
+// goes by addresses has no target that takes work.
 
 import type { Command } from "commander";
 import { Option } from "commander";
+import type { ClientExplanation } from "../control/client-explanation.ts";
 import type { ProbeSeen, TargetExplanation } from "../control/target-explanation.ts";
 import { adminSocketPath, askAdmin } from "./admin-client.ts";
 import { type CliIo, exitCodes } from "./cli-io.ts";
@@ -15,10 +18,35 @@ export function addExplainCommand(program: Command, io: CliIo): void {
     .argument("<pool/address>", "such as app/10.0.4.20:8080")
     .option("--socket <path>", "admin socket (default: $EVENKEEL_SOCKET or /run/evenkeel/admin.sock)")
     .addOption(new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table"))
-    .action((name: string, options: { socket?: string; output: string }) => explainTarget(name, options, io));
+    .action((name: string, options: ExplainOptions) => explainTarget(name, options, io));
+  explain
+    .command("client")
+    .description("tell which target a client meets, where its address decides")
+    .argument("<listener>", "such as web")
+    .argument("<address>", "the client's IP address")
+    .option("--socket <path>", "admin socket (default: $EVENKEEL_SOCKET or /run/evenkeel/admin.sock)")
+    .addOption(new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table"))
+    .action((listener: string, address: string, options: ExplainOptions) =>
+      explainClient(listener, address, options, io),
+    );
 }
 
-async function explainTarget(name: string, options: { socket?: string; output: string }, io: CliIo): Promise<void> {
+type ExplainOptions = { readonly socket?: string; readonly output: string };
+
+async function explainClient(listener: string, address: string, options: ExplainOptions, io: CliIo): Promise<void> {
+  const path = `/v1/listeners/${encodeURIComponent(listener)}/clients/${encodeURIComponent(address)}`;
+  const told = await askExplanation(path, isClientExplanation, options, io);
+  if (told === undefined) return;
+  const lines = [
+    `client ${told.client} of listener ${told.listener}`,
+    ...told.pools.map(({ sentence }) => `  ${sentence}`),
+  ];
+  io.out(options.output === "json" ? `${JSON.stringify(told, undefined, 2)}\n` : `${lines.join("\n")}\n`);
+  const stranded = told.pools.some(({ byAddress, target }) => byAddress && target === undefined);
+  io.setExitCode(stranded ? exitCodes.degraded : exitCodes.good);
+}
+
+async function explainTarget(name: string, options: ExplainOptions, io: CliIo): Promise<void> {
   // A pool's name has no slash, an address neither.
   const [pool = "", address = "", more] = name.split("/");
   if (pool === "" || address === "" || more !== undefined) {
@@ -26,20 +54,32 @@ async function explainTarget(name: string, options: { socket?: string; output: s
     return io.setExitCode(exitCodes.error);
   }
   const path = `/v1/pools/${encodeURIComponent(pool)}/targets/${encodeURIComponent(address)}`;
+  const told = await askExplanation(path, isExplanation, options, io);
+  if (told === undefined) return;
+  io.out(options.output === "json" ? `${JSON.stringify(told, undefined, 2)}\n` : formatExplanation(told));
+  io.setExitCode(told.eligible ? exitCodes.good : exitCodes.degraded);
+}
+
+/** undefined when there was no answer of that kind, which has then been said. */
+async function askExplanation<T>(
+  path: string,
+  isTold: (body: unknown) => body is T,
+  options: ExplainOptions,
+  io: CliIo,
+): Promise<T | undefined> {
   const socket = adminSocketPath(options.socket, io);
   const reply = await askAdmin(socket, { method: "GET", path, timeoutMs: 5_000 });
-  if (!reply.ok) {
-    io.err(`evenkeel: ${reply.failure.detail}\n`);
-    return io.setExitCode(exitCodes.error);
-  }
-  const { status, body } = reply.value;
-  if (status !== 200 || !isExplanation(body)) {
-    const detail: unknown = Object(body).detail;
-    io.err(`evenkeel: ${typeof detail === "string" ? detail : `status ${status}`}\n`);
-    return io.setExitCode(exitCodes.error);
-  }
-  io.out(options.output === "json" ? `${JSON.stringify(body, undefined, 2)}\n` : formatExplanation(body));
-  io.setExitCode(body.eligible ? exitCodes.good : exitCodes.degraded);
+  if (reply.ok && reply.value.status === 200 && isTold(reply.value.body)) return reply.value.body;
+  const said: unknown = reply.ok ? Object(reply.value.body).detail : reply.failure.detail;
+  const otherwise = reply.ok ? `status ${reply.value.status}` : "no answer";
+  io.err(`evenkeel: ${typeof said === "string" ? said : otherwise}\n`);
+  io.setExitCode(exitCodes.error);
+  return undefined;
+}
+
+function isClientExplanation(body: unknown): body is ClientExplanation {
+  const fields: Readonly<Record<string, unknown>> = Object(body);
+  return typeof fields["client"] === "string" && Array.isArray(fields["pools"]);
 }
 
 function isExplanation(body: unknown): body is TargetExplanation {

@@ -3,7 +3,7 @@
 // request. Who may ask what of it (signals, the admin API) is wired by its caller.
 
 import type { Clock, Milliseconds } from "../core/clock.ts";
-import type { Failure } from "../core/failure.ts";
+import type { Failure, Result } from "../core/failure.ts";
 import type { Log } from "../core/log.ts";
 import { socketInode } from "../io/listening-socket.ts";
 import { claimLogPath } from "../io/log-path.ts";
@@ -11,6 +11,7 @@ import { createProbers } from "../io/prober.ts";
 import type { Config } from "../model/config.ts";
 import { toSnapshot } from "../state/snapshot.ts";
 import { AddressWatch } from "./address-watch.ts";
+import { type ClientExplanation, explainClient } from "./client-explanation.ts";
 import { HealthChecks } from "./health-checks.ts";
 import type { HeartbeatConfig } from "./heartbeat.ts";
 import { refuseChange } from "./judge-change.ts";
@@ -153,6 +154,14 @@ export class Supervisor {
   /** undefined when the running configuration has no such target. */
   explainTarget(pool: string, address: string): TargetExplanation | undefined {
     return this.#health.explain(pool, address);
+  }
+
+  /** undefined when the running configuration has no such listener; fails when the address is none. */
+  explainClient(name: string, address: string): Result<ClientExplanation> | undefined {
+    const { listeners, pools } = this.#config;
+    const listener = listeners.find((one) => one.name === name);
+    if (listener === undefined) return undefined;
+    return explainClient(listener, pools, address, (pool, target) => this.#health.takesWork(pool, target));
   }
 
   get config(): Config {
