@@ -236,9 +236,9 @@ test("an access log moved away and reopened with SIGUSR1 under load loses no lin
   assert.equal(lines().length, load.served);
   for (const file of files) {
     const text = readFileSync(file, "utf8");
-    assert.equal(
-      text.slice(-2),
-      "}\n",
+    // One that was moved before its first flush is empty.
+    assert.ok(
+      text === "" || text.endsWith("}\n"),
       `${file} of ${text.length} bytes ends with ${JSON.stringify(text.slice(-300))}\n${balancer.program.stderr()}`,
     );
   }
