@@ -20,7 +20,7 @@ export type Options = {
   readonly saveAs: string | undefined;
 };
 
-export const usage = `npm run bench -- [flags]
+export const usage = `npm run bench -- [flags]                  (HTTP; for TCP and UDP: npm run bench -- layer4 --help)
   --rounds N          interleaved rounds, 5 by default
   --seconds N         length of a round, 3 by default
   --warm N            seconds each system is warmed up before a workload, 2 by default

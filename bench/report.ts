@@ -1,7 +1,7 @@
 // What a reader sees: a table for each workload, a summary with the goals, the notes that keep it honest. Pure; the
 // terminal and Markdown draw the same tables.
 
-import { type Judged, type Judgeable, type JudgedMeasure, judgeWorkload, type Verdict } from "./judge.ts";
+import { type Judgeable, type Judged, type JudgedMeasure, judgeWorkload, type Verdict } from "./judge.ts";
 import { DIRECT, type WorkloadRounds } from "./rounds.ts";
 import { median, type Spread } from "./statistics.ts";
 import type { Table } from "./table.ts";

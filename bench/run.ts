@@ -1,14 +1,17 @@
-// `npm run bench`: starts two targets and the proxies, checks that all do the same work, runs the workloads and tells what
-// came out. It ends what it started, also on a failure or Ctrl-C. Exit 0 when every response was right (a goal missed is
+// `npm run bench`: the HTTP benchmark, or with the word `layer4` in front of the flags the one of layer4.ts. It starts two
+// targets and the proxies, checks that all do the same work, runs the workloads and tells what came out. It ends what it
+// started, also on a failure or Ctrl-C. Exit 0 when every response was right (a goal missed is
 // a result, not a failure), 1 when something was wrong, 130 when interrupted.
 
 import { join } from "node:path";
+import { benchLayer4 } from "./layer4.ts";
 import { describeMachine } from "./machine.ts";
 import { decodeOptions, type Options, type SystemName, usage } from "./options.ts";
 import { machineLines, saveRecord, terms as termLines } from "./record.ts";
 import { allSound, summaryTable, workloadNotes, workloadTables } from "./report.ts";
 import { type Bench, type Contender, runWorkload, type WorkloadRounds } from "./rounds.ts";
-import { raiseFileLimit, Stage } from "./stage.ts";
+import { runSession } from "./session.ts";
+import { raiseFileLimit, type Stage } from "./stage.ts";
 import { evenkeel } from "./systems/evenkeel.ts";
 import { haproxy } from "./systems/haproxy.ts";
 import { nginx } from "./systems/nginx.ts";
@@ -34,8 +37,8 @@ function say(text: string): void {
   process.stdout.write(`${text}\n`);
 }
 
-async function main(): Promise<number> {
-  const decoded = decodeOptions(process.argv.slice(2));
+async function benchHttp(argv: readonly string[]): Promise<number> {
+  const decoded = decodeOptions(argv);
   if (decoded.kind === "help") {
     say(usage);
     return 0;
@@ -44,23 +47,8 @@ async function main(): Promise<number> {
     process.stderr.write(`${decoded.problems.join("\n")}\n${usage}\n`);
     return 1;
   }
-  const stage = new Stage();
-  let interrupted = false;
-  // Ending the load programs makes the run below fail; it must not take that for an error of its own.
-  const interrupt = (): void => {
-    interrupted = true;
-    stage.strike();
-  };
-  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, interrupt);
-  try {
-    return await bench(stage, decoded.options);
-  } catch (cause) {
-    if (!interrupted) throw cause;
-    say("interrupted");
-    return 130;
-  } finally {
-    await stage.strike();
-  }
+  say("HTTP; layer 4 has a benchmark of its own: npm run bench -- layer4");
+  return runSession((stage) => bench(stage, decoded.options));
 }
 
 async function bench(stage: Stage, options: Options): Promise<number> {
@@ -125,4 +113,5 @@ async function setUp(stage: Stage, options: Options, connections: number): Promi
   return { stage, terms, targets, contenders, loadCores, rounds, seconds, warmSeconds };
 }
 
-process.exitCode = await main();
+const [first, ...rest] = process.argv.slice(2);
+process.exitCode = await (first === "layer4" ? benchLayer4(rest) : benchHttp(process.argv.slice(2)));

@@ -106,6 +106,11 @@ export class Stage {
     this.#started.delete(started.pid);
   }
 
+  /** The first process of each command that runs. */
+  pids(): readonly number[] {
+    return [...this.#started.keys()];
+  }
+
   /** Called when the stage is struck, once every process has ended; the last one first. */
   atStrike(undo: () => void): void {
     this.#undoings.push(undo);

@@ -62,7 +62,8 @@ class DatagramRun {
   /** By lane: the serial that is under way, 0 for none, and when it left. */
   readonly #serials: Uint32Array;
   readonly #sentMs: Float64Array;
-  readonly #shares: number[];
+  /** By the number that a target wrote into its answer, one byte. */
+  readonly #shares = new Uint32Array(256);
   #serial = 0;
   #sending = true;
   #underWay = 0;
@@ -86,7 +87,6 @@ class DatagramRun {
     this.#payloadView = new DataView(this.#payload.buffer);
     this.#serials = new Uint32Array(options.lanes);
     this.#sentMs = new Float64Array(options.lanes);
-    this.#shares = options.targets.length === 1 ? [] : options.targets.map(() => 0);
   }
 
   run(): DatagramTotals {
@@ -117,8 +117,9 @@ class DatagramRun {
       }
     }
     const durationUs = (performance.now() - startMs) * 1000;
+    const shares = [...this.#shares.subarray(0, this.#shares.findLastIndex((share) => share > 0) + 1)];
     const { lost, stray, wrongSize } = { lost: this.#lost, stray: this.#stray, wrongSize: this.#wrongSize };
-    return { answered: this.#answered, durationUs, lost, stray, wrongSize, shares: this.#shares };
+    return { answered: this.#answered, durationUs, lost, stray, wrongSize, shares };
   }
 
   #send(lane: number, nowMs: number): void {

@@ -1,18 +1,20 @@
 // Starts the datagram client in a process of its own, on the clients' machine, and lets it work between two looks at the
 // meter: its start is not part of what is measured.
 
-import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { setTimeout as delay } from "node:timers/promises";
-import type { Stage, Started } from "../stage.ts";
+import type { Stage } from "../stage.ts";
 import type { ClientOptions, DatagramTotals } from "./datagram-client.ts";
+import { waitForLine } from "./lines.ts";
 
-const LOOK_MS = 10;
 const START_DEADLINE_MS = 10_000;
 /** Beyond the length of the round: lost datagrams are waited for, and a loaded machine is slow. */
 const TAIL_MS = 20_000;
 
-export type DatagramLoad = ClientOptions & { readonly namespace: string; readonly cores: string };
+export type DatagramLoad = ClientOptions & {
+  /** The namespace of this process by default. */
+  readonly namespace?: string;
+  readonly cores: string;
+};
 
 let serial = 0;
 
@@ -27,37 +29,20 @@ export async function openDatagrams(
   argv.push("--targets", load.targets.join(","), "--port", String(load.port), "--first", load.first);
   argv.push("--lanes", String(load.lanes), "--flows-max", String(load.flowsMax), "--seconds", String(load.seconds));
   argv.push("--bytes", String(load.bytes), ...(load.fresh ? ["--fresh"] : []));
-  const client = stage.start({ name, argv, cores: load.cores, namespace: load.namespace }, "pipe");
-  const line = (index: number): string | undefined => {
-    const lines = readFileSync(stage.path(`${name}.out`), "utf8").split("\n");
-    return index < lines.length - 1 ? lines[index] : undefined;
-  };
-  await waitFor(client, () => line(0), START_DEADLINE_MS);
+  const { cores, namespace } = load;
+  const command = namespace === undefined ? { name, argv, cores } : { name, argv, cores, namespace };
+  const client = stage.start(command, "pipe");
+  await waitForLine(stage, client, { index: 0, withinMs: START_DEADLINE_MS });
   const work = async (): Promise<DatagramTotals> => {
     client.child.stdin?.write("\n");
-    return parseDatagrams(await waitFor(client, () => line(1), load.seconds * 1000 + TAIL_MS));
+    const withinMs = load.seconds * 1000 + TAIL_MS;
+    return parseDatagrams(await waitForLine(stage, client, { index: 1, withinMs }));
   };
   const end = async (): Promise<void> => {
     client.child.stdin?.end();
     await client.ended;
   };
   return { work, end };
-}
-
-async function waitFor(client: Started, read: () => string | undefined, withinMs: number): Promise<string> {
-  let ended: string | undefined;
-  client.ended.then((how) => {
-    ended = how;
-  });
-  const deadline = performance.now() + withinMs;
-  while (true) {
-    const gone = ended; // looked at before the file: a line printed just before the end still counts
-    const found = read();
-    if (found !== undefined) return found;
-    if (gone !== undefined) throw new Error(`${client.name} ended with ${gone}: ${client.complaint()}`);
-    if (performance.now() > deadline) throw new Error(`${client.name} says nothing: ${client.complaint()}`);
-    await delay(LOOK_MS);
-  }
 }
 
 /** Throws when the line is not what datagram-client.ts prints. */
@@ -90,5 +75,7 @@ export function datagramProblems(totals: DatagramTotals): string[] {
 export function shareProblems(totals: DatagramTotals, targets: number): string[] {
   const share = totals.answered / targets;
   const worst = Math.max(...Array.from({ length: targets }, (_, at) => Math.abs((totals.shares[at] ?? 0) - share)));
-  return worst <= share / 100 + 1 ? [] : [`targets got ${totals.shares.join(", ")} flows, not ${Math.round(share)} each`];
+  return worst <= share / 100 + 1
+    ? []
+    : [`targets got ${totals.shares.join(", ")} flows, not ${Math.round(share)} each`];
 }

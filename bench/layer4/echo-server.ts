@@ -42,6 +42,7 @@ function main(): void {
   }
   const descriptors = new Uint8Array(polled.buffer);
   const room = messageRoom(2048);
+  process.stdout.write("ready\n");
   while (true) {
     pollDescriptors(descriptors, sockets.length, null);
     for (const [target, fd] of sockets.entries()) {

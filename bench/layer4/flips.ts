@@ -30,7 +30,8 @@ const root = join(import.meta.dirname, "..", "..");
 
 /** Programs whose flips are measured, and by what they are done. */
 export const flipSettings: Readonly<Record<string, string>> = {
-  nginx: "another file and SIGHUP, until the new worker is there and the old one is gone",
+  nginx:
+    "another file and SIGHUP, until the new worker is there and the old one is gone (its master pauses 100 ms in between)",
   "nginx-again": "the same once more",
   haproxy: "`set server ... state` through its socket, until it has answered",
   "evenkeel-proxy": "another intent in the file and a reload, until all workers have taken it up",
@@ -73,7 +74,7 @@ export async function runFlips(bench: Layer4Bench, workload: FlipWorkload, terms
     for (const [name, rounds] of rows) rounds.push(await flipRound(bench.stage, { name, workload, terms }));
   }
   const systems = [...rows].map(([system, rounds]): SystemRounds => ({ system, rounds, problems: [] }));
-  return { workload, quietShare: undefined, systems };
+  return { workload, systems };
 }
 
 type FlipRound = { readonly name: string; readonly workload: FlipWorkload; readonly terms: FlipTerms };
@@ -81,6 +82,15 @@ type FlipRound = { readonly name: string; readonly workload: FlipWorkload; reado
 let serial = 0;
 
 async function flipRound(stage: Stage, { name, workload, terms }: FlipRound): Promise<Round> {
+  try {
+    return await flipAll(stage, { name, workload, terms });
+  } catch (cause) {
+    if (!(cause instanceof Error)) throw cause;
+    return { figures: {}, problems: [cause.message] };
+  }
+}
+
+async function flipAll(stage: Stage, { name, workload, terms }: FlipRound): Promise<Round> {
   const opener = openers[name];
   if (opener === undefined) return kernelRound(stage, { name, workload, terms });
   serial += 1;

@@ -2,7 +2,6 @@
 // targets, with health that this program decides. Takes targets out and puts them back, and measures from the moment the
 // health changes to the kernel's answer that its map is changed. Prints one line. Run by flips.ts.
 
-import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { decodeConfig } from "../../src/config/decode.ts";
 import { KernelEngine } from "../../src/control/kernel/kernel-engine.ts";
@@ -107,7 +106,6 @@ async function main(): Promise<void> {
   process.stdout.write(`${JSON.stringify(report)}\n`);
   engine.drain(0, { keep: false });
   await engine.ended();
-  await delay(0);
 }
 
 await main();

@@ -3,7 +3,7 @@
 // is the only way between clients and targets. Needs root and `ip`. It must not touch the namespace of this process.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { enter, type Stage } from "../stage.ts";
 
 const prefix = "ek-bench";
@@ -165,10 +165,4 @@ export function staleOwner(name: string): number | undefined {
 /** Forgets the connections that a balancer's kernel tracks, so that every round begins with none. */
 export function forgetConnections({ namespace }: Place): void {
   must([...enter(namespace), "conntrack", "-F"], "");
-}
-
-/** Writes a configuration and gives its path. */
-export function writeConfig(path: string, text: string): string {
-  writeFileSync(path, text);
-  return path;
 }

@@ -56,7 +56,7 @@ export async function startLayer4(stage: Stage, system: Layer4System, terms: Sta
   const { network, loadCores } = terms;
   const place = network.addBalancer(system.name);
   const { addresses, namespace } = place;
-  startEcho(stage, { namespace: network.targets, cores: loadCores, targets: addresses.targets });
+  await startEcho(stage, { namespace: network.targets, cores: loadCores, targets: addresses.targets });
   let started: Started | undefined;
   if (system.plan !== undefined) {
     const directory = stage.path(system.name);

@@ -1,11 +1,12 @@
 // The layer-4 balancers side by side, each saying the same thing in its own language: four targets in turns, one worker,
 // no log. UDP on two ports, since a proxy is told which flows end with their answer; the kernel forgets by time alone.
 
+import { writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import { join } from "node:path";
 import { haproxyProgram } from "../systems/haproxy.ts";
 import { nginxProgram } from "../systems/nginx.ts";
-import { type Place, writeConfig } from "./network.ts";
+import type { Place } from "./network.ts";
 import type { Instance, Layer4System } from "./system.ts";
 import { ports } from "./targets.ts";
 
@@ -27,7 +28,9 @@ export function nginxStream(variant: "plain" | "again" | "tuned"): Layer4System 
   const tuned = variant === "tuned";
   return {
     name: variant === "plain" ? "nginx" : `nginx-${variant}`,
-    settings: tuned ? "as nginx, with proxy_buffer_size 64k" : "stream module, 1 worker, proxy_responses 1 for new flows",
+    settings: tuned
+      ? "as nginx, with proxy_buffer_size 64k"
+      : "stream module, 1 worker, proxy_responses 1 for new flows",
     udp: true,
     bulkOnly: tuned,
     tracked: false,
@@ -36,6 +39,12 @@ export function nginxStream(variant: "plain" | "again" | "tuned"): Layer4System 
       return [nginxProgram, "-p", instance.directory, "-c", path];
     },
   };
+}
+
+/** Writes a configuration and gives its path. */
+function writeConfig(path: string, text: string): string {
+  writeFileSync(path, text);
+  return path;
 }
 
 function serversOf(place: Place, port: number): string {
@@ -104,7 +113,8 @@ ${servers.join("\n")}
 
 const evenkeelSettings = {
   proxy: "engine: proxy, workers: 1, responses: 1 for new flows",
-  kernel: "engine: kernel, clients masqueraded (the default), the balancer's connection tracking emptied before each round",
+  kernel:
+    "engine: kernel, clients masqueraded (the default), the balancer's connection tracking emptied before each round",
   "kernel-preserve": "as evenkeel-kernel, with preserveClientAddress: true",
 } as const;
 
@@ -124,7 +134,10 @@ export function evenkeelLayer4(variant: keyof typeof evenkeelSettings): Layer4Sy
 }
 
 /** JSON is YAML. Keys as in src/config/layer4-schema.ts. */
-function evenkeelConfig({ directory, place, connectionsMax }: Instance, variant: keyof typeof evenkeelSettings): unknown {
+function evenkeelConfig(
+  { directory, place, connectionsMax }: Instance,
+  variant: keyof typeof evenkeelSettings,
+): unknown {
   const engine = engines[variant];
   const { virtual, targets } = place.addresses;
   const common = { engine, ...(variant === "kernel-preserve" ? { preserveClientAddress: true } : {}) };

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { Stage } from "../stage.ts";
 import { nginxProgram, temporaryPaths } from "../systems/nginx.ts";
 import { paths, quote, seededBytes, smallBody } from "../systems/targets.ts";
+import { waitForLine } from "./lines.ts";
 import type { Addresses } from "./network.ts";
 
 export const ports = {
@@ -19,11 +20,11 @@ export const ports = {
 /** A path that answers with the address of the target. */
 export const whoAmI = "/whoami";
 const LARGE_BYTES = 100 * 1024 * 1024;
-
-type TargetTerms = { readonly namespace: string; readonly cores: string };
+const START_DEADLINE_MS = 10_000;
 
 /** One nginx for the addresses of every network, those to come too. Throws what the file system throws. */
-export function startHttpTarget(stage: Stage, { namespace, cores }: TargetTerms): void {
+export function startHttpTarget(stage: Stage, terms: { readonly namespace: string; readonly cores: string }): void {
+  const { namespace, cores } = terms;
   const directory = stage.path("targets");
   const root = stage.path("content");
   mkdirSync(directory);
@@ -34,11 +35,20 @@ export function startHttpTarget(stage: Stage, { namespace, cores }: TargetTerms)
   stage.start({ name: "targets", argv, cores, namespace });
 }
 
-/** The echo servers of one network. */
-export function startEcho(stage: Stage, { namespace, cores, targets }: TargetTerms & Pick<Addresses, "targets">): void {
+export type EchoTerms = Pick<Addresses, "targets"> & {
+  /** The namespace of this process by default. */
+  readonly namespace?: string;
+  readonly cores: string;
+};
+
+/** The echo servers of one network, once they are there; gives their port. Throws with their words when they do not start. */
+export async function startEcho(stage: Stage, { namespace, cores, targets }: EchoTerms): Promise<number> {
   const argv = [process.execPath, join(import.meta.dirname, "echo-server.ts")];
   argv.push("--hosts", targets.join(","), "--port", String(ports.udp));
-  stage.start({ name: `echo-${targets[0]}`, argv, cores, namespace });
+  const name = `echo-${targets[0]}`;
+  const started = stage.start(namespace === undefined ? { name, argv, cores } : { name, argv, cores, namespace });
+  await waitForLine(stage, started, { index: 0, withinMs: START_DEADLINE_MS });
+  return ports.udp;
 }
 
 function config(directory: string, root: string): string {

@@ -2,9 +2,8 @@
 // The figure that is compared is the CPU time of the whole machine less that of plain routing: softirqs, which carry
 // the kernel engine's work, belong to no process of a balancer, and a proxy costs the kernel more than its own time.
 
-import type { Request } from "../workloads.ts";
 import { paths } from "../systems/targets.ts";
-import type { Goal, Goals, Measure } from "../workloads.ts";
+import type { Goal, Goals, Measure, Request } from "../workloads.ts";
 
 /** Bytes of a datagram each way. */
 export const datagramBytes = 64;

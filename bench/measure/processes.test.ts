@@ -7,10 +7,14 @@ import { test } from "node:test";
 import {
   listTree,
   parseCoreTime,
+  parseIdleTime,
   parseParent,
   parseRssBytes,
   parseSchedstat,
+  parseTicks,
   readCpuNs,
+  readOthersCpuMs,
+  readTreeCpuMs,
   readUsage,
   sameProcesses,
 } from "./processes.ts";
@@ -44,6 +48,25 @@ test("a core's busy time leaves out idle and iowait, and counts stolen time apar
 
 test("a core that the machine does not have is refused", () => {
   assert.throws(() => parseCoreTime("cpu0 1 2 3 4 5 6 7 8 0 0\n", 1), /no core 1/);
+});
+
+test("idle time is that of all cores, waiting for a disk and time the hypervisor took included", () => {
+  const text = "cpu  9 9 9 9 9 9 9 9 9 9\ncpu0 100 20 30 4000 50 6 7 8 0 0\ncpu1 1 1 1 1 1 1 1 1 0 0\nintr 5\n";
+  assert.deepEqual(parseIdleTime(text), { ticks: 4061, cores: 2 });
+  assert.throws(() => parseIdleTime("intr 5\n"), /names no core/);
+});
+
+test("a process's own time and that of its ended children are told apart", () => {
+  const text = "812 (nginx: (odd) 7 R) S 811 812 812 0 -1 4194560 96 0 0 0 11 22 33 44 20 0";
+  assert.deepEqual(parseTicks(text), { own: 33, ended: 77 });
+  assert.throws(() => parseTicks("812 (x) S 1"), /not a stat line/);
+});
+
+test("what is ours is not among the others, and a tree has its own time", () => {
+  const everyone = readOthersCpuMs([]);
+  const init = listTree(1);
+  assert.ok(readOthersCpuMs(init) <= everyone);
+  assert.ok(readTreeCpuMs(process.pid) >= readCpuNs(process.pid) / 1_000_000 - 1_000);
 });
 
 test("the tree below this process holds a child of it, and the child is the worker", async () => {

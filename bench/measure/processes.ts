@@ -5,6 +5,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 
 const TICK_MS = 10;
+/** kthreadd, the parent of the kernel's threads. */
+const KERNEL_THREADS = 2;
 
 export type Usage = {
   /** CPU time of the processes that carry traffic, all threads, in nanoseconds. */
@@ -119,12 +121,32 @@ export function readIdleTime(): IdleTime {
   return parseIdleTime(readFileSync("/proc/stat", "utf8"));
 }
 
-/** CPU time in clock ticks (10 ms) of the children of a process that have ended, from its /proc/PID/stat (proc(5)). */
-export function parseWaitedTicks(text: string): number {
+/** CPU time in clock ticks (10 ms) of a process, and of its children that have ended, from its /proc/PID/stat (proc(5)). */
+export function parseTicks(text: string): { readonly own: number; readonly ended: number } {
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  const ticks = Number(fields[13]) + Number(fields[14]);
-  if (!Number.isInteger(ticks)) throw new Error(`not a stat line: ${JSON.stringify(text)}`);
-  return ticks;
+  const own = Number(fields[11]) + Number(fields[12]);
+  const ended = Number(fields[13]) + Number(fields[14]);
+  if (!Number.isInteger(own + ended)) throw new Error(`not a stat line: ${JSON.stringify(text)}`);
+  return { own, ended };
+}
+
+/**
+ * CPU time in milliseconds of every process but those at or below the given ones and the kernel's own threads: what had
+ * nothing to do with what is measured. Short-lived ones count by way of who waited for them.
+ */
+export function readOthersCpuMs(ours: readonly number[]): number {
+  const children = readChildren();
+  const known = new Set([...ours, KERNEL_THREADS].flatMap((pid) => walk(pid, children)));
+  let ticks = 0;
+  for (const pid of [...children.values()].flat()) {
+    if (known.has(pid)) continue;
+    const text = readIfThere(`/proc/${pid}/stat`);
+    if (text === undefined) continue;
+    const { own, ended } = parseTicks(text);
+    // Our own load programs end during a round, and this process is who waits for them.
+    ticks += pid === process.pid ? own : own + ended;
+  }
+  return ticks * TICK_MS;
 }
 
 /** CPU time of a process tree in milliseconds, what has ended in it included: to the nanosecond but for the ended. */
@@ -132,7 +154,7 @@ export function readTreeCpuMs(root: number): number {
   let sum = 0;
   for (const pid of listTree(root)) {
     const stat = readIfThere(`/proc/${pid}/stat`);
-    sum += readCpuNs(pid) / 1_000_000 + (stat === undefined ? 0 : parseWaitedTicks(stat) * TICK_MS);
+    sum += readCpuNs(pid) / 1_000_000 + (stat === undefined ? 0 : parseTicks(stat).ended * TICK_MS);
   }
   return sum;
 }
