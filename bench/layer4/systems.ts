@@ -114,7 +114,7 @@ ${servers.join("\n")}
 const evenkeelSettings = {
   proxy: "engine: proxy, workers: 1, responses: 1 for new flows",
   kernel:
-    "engine: kernel, clients masqueraded (the default), the balancer's connection tracking emptied before each round",
+    "engine: kernel, clients masqueraded (the default), no limit stated, the balancer's connection tracking emptied before each round",
   "kernel-preserve": "as evenkeel-kernel, with preserveClientAddress: true",
 } as const;
 
@@ -147,16 +147,22 @@ function evenkeelConfig(
     ...more,
   });
   const targetsOf = (port: number) => Object.fromEntries(targets.map((target) => [`${target}:${port}`, {}]));
-  const ofUdp = { protocol: "udp", limits: { flows: connectionsMax } };
+  // A worker's defaults are below what is asked of it; the kernel has room without a limit, and pays for one that is stated.
+  const limits = engine === "proxy" ? { connections: connectionsMax, flows: connectionsMax } : {};
   return {
     node: "bench",
     admin: { socket: join(directory, "admin.sock") },
     workers: 1,
     drainTimeout: "1s",
+    defaults: { limits },
     listeners: {
-      tcp: listenerOf(ports.tcp, { protocol: "tcp", pool: "tcp", limits: { connections: connectionsMax } }),
-      udp: listenerOf(ports.udp, { ...ofUdp, pool: "udp" }),
-      fresh: listenerOf(ports.freshUdp, { ...ofUdp, pool: "fresh", ...(engine === "proxy" ? { responses: 1 } : {}) }),
+      tcp: listenerOf(ports.tcp, { protocol: "tcp", pool: "tcp" }),
+      udp: listenerOf(ports.udp, { protocol: "udp", pool: "udp" }),
+      fresh: listenerOf(ports.freshUdp, {
+        protocol: "udp",
+        pool: "fresh",
+        ...(engine === "proxy" ? { responses: 1 } : {}),
+      }),
     },
     pools: {
       tcp: { targets: targetsOf(ports.tcp) },

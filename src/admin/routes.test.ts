@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NodeStatus } from "../control/node-status.ts";
 import type { Config } from "../model/config.ts";
+import { haNone } from "../model/ha.ts";
 import { type AdminRequest, answer, type Controlled } from "./routes.ts";
 
 const config: Config = {
@@ -10,7 +11,8 @@ const config: Config = {
   workers: 1,
   drainTimeout: 1_000,
   accessLog: undefined,
-  kernel: { keepOnStop: false },
+  kernel: { keepOnStop: false, countTraffic: false },
+  ha: haNone,
   listeners: [],
   pools: [],
 };
@@ -23,6 +25,8 @@ function controlled(more: Partial<Controlled> = {}): Controlled {
     status: () => Promise.reject(new Error("nobody asked")),
     reload: () => Promise.resolve({ ok: true, generation: 8, warnings: [], settled: true }),
     explainTarget: () => undefined,
+    vips: () => Promise.resolve(undefined),
+    orderVip: () => Promise.reject(new Error("nobody asked")),
     explainClient: () => undefined,
     ...more,
   };

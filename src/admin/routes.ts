@@ -8,9 +8,10 @@ import type { TargetExplanation } from "../control/target-explanation.ts";
 import type { Result } from "../core/failure.ts";
 import type { Config } from "../model/config.ts";
 import { problemDocument } from "./problem.ts";
+import { type ControlledVips, listVips, orderVip, parseVipPath, showVip } from "./vip-routes.ts";
 
 /** What the API needs of the supervisor. */
-export type Controlled = {
+export type Controlled = ControlledVips & {
   readonly config: Config;
   readonly generation: number;
   readonly state: NodeStatus["state"];
@@ -44,6 +45,7 @@ const endpoints: Readonly<Record<string, Methods>> = {
   "/v1/status": { GET: async (controlled) => json(200, await controlled.status()) },
   "/v1/config": { GET: showConfig },
   "/v1/reload": { POST: reload },
+  "/v1/vips": { GET: async (controlled) => json(200, await listVips(controlled)) },
   "/livez": { GET: () => json(200, { live: true }) },
   "/readyz": { GET: (controlled) => showReadiness(controlled.state) },
 };
@@ -66,6 +68,8 @@ export async function answer(controlled: Controlled, request: AdminRequest): Pro
 
 /** One member of a collection, its names percent-encoded; undefined for a path that names none. */
 function memberMethods(path: string): Methods | undefined {
+  const vip = parseVipPath(path);
+  if (vip !== undefined) return vipMethods(vip);
   const match = /^\/v1\/(pools|listeners)\/([^/]+)\/(targets|clients)\/([^/]+)$/.exec(path);
   const [owner, member] = [decodePart(match?.[2]), decodePart(match?.[4])];
   if (owner === undefined || member === undefined) return undefined;
@@ -77,6 +81,13 @@ function memberMethods(path: string): Methods | undefined {
     default:
       return undefined;
   }
+}
+
+const say = { show: json, refuse: failed } as const;
+
+function vipMethods({ name, order }: NonNullable<ReturnType<typeof parseVipPath>>): Methods {
+  if (order === undefined) return { GET: (controlled) => showVip(controlled, name, say) };
+  return { POST: (controlled) => orderVip(controlled, { name, order }, say) };
 }
 
 function decodePart(part: string | undefined): string | undefined {

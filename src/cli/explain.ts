@@ -9,9 +9,11 @@ import type { ClientExplanation } from "../control/client-explanation.ts";
 import type { ProbeSeen, TargetExplanation } from "../control/target-explanation.ts";
 import { adminSocketPath, askAdmin } from "./admin-client.ts";
 import { type CliIo, exitCodes } from "./cli-io.ts";
+import { addExplainVipCommand } from "./explain-vip.ts";
 
 export function addExplainCommand(program: Command, io: CliIo): void {
   const explain = program.command("explain").description("tell why something is as it is");
+  addExplainVipCommand(explain, io);
   explain
     .command("target")
     .description("tell whether a target takes work, and who took it out, when and why")

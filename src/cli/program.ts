@@ -10,6 +10,7 @@ import { addSchemaCommand } from "./schema.ts";
 import { addStatusCommand } from "./status.ts";
 import { addValidateCommand } from "./validate.ts";
 import { addVersionCommand } from "./version.ts";
+import { addVipCommand } from "./vip.ts";
 
 /** Runs one command line, without the program's own name. Wrong use is told on io.err and gives exit code 1. */
 export async function runCommandLine(args: readonly string[], io: CliIo): Promise<void> {
@@ -34,6 +35,7 @@ function buildProgram(io: CliIo): Command {
   addValidateCommand(program, io);
   addReloadCommand(program, io);
   addStatusCommand(program, io);
+  addVipCommand(program, io);
   addExplainCommand(program, io);
   addSchemaCommand(program, io);
   addEchoCommand(program, io);

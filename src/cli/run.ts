@@ -135,11 +135,15 @@ async function announce(supervisor: Supervisor, log: Log, pidFile: string | unde
 }
 
 function takeSignals(supervisor: Supervisor, log: Log): void {
+  let ending = false;
   const drain = (signal: NodeJS.Signals) => {
     // The second one means: now.
-    const deadlineMs = supervisor.state === "draining" ? 0 : supervisor.config.drainTimeout;
+    const deadlineMs = ending ? 0 : supervisor.config.drainTimeout;
     log.info("draining", { signal, deadlineMs });
-    supervisor.drain(deadlineMs);
+    if (ending) return supervisor.drain(deadlineMs);
+    ending = true;
+    // Whoever still calls the floating addresses is served until they are somebody else's.
+    void supervisor.resign().then(() => supervisor.drain(deadlineMs));
   };
   process.on("SIGTERM", drain);
   process.on("SIGINT", drain);

@@ -7,6 +7,7 @@ import type { NodeStatus } from "../control/node-status.ts";
 import { adminSocketPath, askAdmin } from "./admin-client.ts";
 import { type CliIo, exitCodes } from "./cli-io.ts";
 import { formatSpan, formatTable } from "./table.ts";
+import { formatVips } from "./vip-table.ts";
 
 export function addStatusCommand(program: Command, io: CliIo): void {
   program
@@ -43,7 +44,7 @@ export function formatStatus(status: NodeStatus): string {
   const up = formatSpan(status.uptimeSeconds);
   const { node, state, generation, pid, version } = status;
   const head = `node ${node}: ${state}, generation ${generation}, up ${up} (pid ${pid}, version ${version})\n`;
-  const parts = [head, formatWorkers(status), formatListeners(status), formatPools(status)];
+  const parts = [head, formatWorkers(status), formatListeners(status), formatPools(status), ...formatVips(status.ha)];
   if (status.degraded.length > 0) parts.push(`degraded:\n${status.degraded.map((reason) => `  ${reason}\n`).join("")}`);
   return parts.join("\n");
 }

@@ -6,9 +6,12 @@ import type { TcpListener, TcpRoute, UdpListener } from "../model/listener.ts";
 import type { RootShell } from "./schema.ts";
 import type { TcpListenerPart, UdpListenerPart } from "./shape.ts";
 
-type Defaults = RootShell["defaults"];
+/** What lies below the listeners, and which limits of it the file states itself. */
+export type Layer4Defaults = RootShell["defaults"] & {
+  readonly limitsStated: { readonly connections: boolean; readonly flows: boolean };
+};
 
-export function buildTcpListener(part: TcpListenerPart, defaults: Defaults): TcpListener {
+export function buildTcpListener(part: TcpListenerPart, defaults: Layer4Defaults): TcpListener {
   const file = part.value;
   assert(file !== undefined, "every listener of a valid draft was read");
   const { timeouts, retry, limits } = defaults;
@@ -28,6 +31,7 @@ export function buildTcpListener(part: TcpListenerPart, defaults: Defaults): Tcp
     },
     retry: { triesMax: file.retry?.tries ?? retry.tries, timeMax: file.retry?.time ?? retry.time },
     limits: { connectionsMax: file.limits?.connections ?? limits.connections },
+    limitStated: file.limits?.connections !== undefined || defaults.limitsStated.connections,
     backlog: file.backlog,
   };
 }
@@ -41,7 +45,7 @@ function buildTcpRoutes(part: TcpListenerPart): TcpRoute[] {
   });
 }
 
-export function buildUdpListener(part: UdpListenerPart, defaults: Defaults): UdpListener {
+export function buildUdpListener(part: UdpListenerPart, defaults: Layer4Defaults): UdpListener {
   const file = part.value;
   assert(file !== undefined, "every listener of a valid draft was read");
   return {
@@ -54,6 +58,7 @@ export function buildUdpListener(part: UdpListenerPart, defaults: Defaults): Udp
     preserveClientAddress: file.preserveClientAddress,
     timeouts: { flow: file.timeouts?.flow ?? defaults.timeouts.flow },
     limits: { flowsMax: file.limits?.flows ?? defaults.limits.flows },
+    limitStated: file.limits?.flows !== undefined || defaults.limitsStated.flows,
   };
 }
 

@@ -15,8 +15,9 @@ import type {
   RouteAction,
 } from "../model/listener.ts";
 import type { Balance, Pool, Target } from "../model/pool.ts";
+import { buildHa } from "./build-ha.ts";
 import { buildHealthCheck } from "./build-health-check.ts";
-import { buildTcpListener, buildUdpListener } from "./build-layer4.ts";
+import { buildTcpListener, buildUdpListener, type Layer4Defaults } from "./build-layer4.ts";
 import { readTargetAddress } from "./http-leaf.ts";
 import { workersMax } from "./limits.ts";
 import type { PoolShell, RootShell, RouteFile } from "./schema.ts";
@@ -33,16 +34,25 @@ export type Machine = {
 export function buildConfig(draft: Draft, machine: Machine): Config {
   const root = draft.root.value;
   assert(root !== undefined, "the root of a valid draft was read");
+  const node = nodeOf(draft, machine);
+  const stated = (limit: string) => draft.has(["defaults", "limits", limit]);
+  const defaults = { ...root.defaults, limitsStated: { connections: stated("connections"), flows: stated("flows") } };
   return {
-    node: root.node ?? machine.hostname,
+    node,
     admin: { socket: root.admin.socket },
     workers: root.workers === "auto" ? Math.min(workersMax, Math.max(1, machine.cores)) : root.workers,
     drainTimeout: root.drainTimeout,
     accessLog: buildAccessLog(root.accessLog),
     kernel: root.kernel,
-    listeners: draft.listeners.map((listener) => buildListener(listener, root.defaults)),
+    listeners: draft.listeners.map((listener) => buildListener(listener, defaults)),
     pools: draft.pools.map(buildPool),
+    ha: buildHa(draft.ha, node),
   };
+}
+
+/** The name of this node. */
+export function nodeOf(draft: Draft, machine: Machine): string {
+  return draft.root.value?.node ?? machine.hostname;
 }
 
 function buildAccessLog(file: RootShell["accessLog"]): AccessLogConfig | undefined {
@@ -52,7 +62,7 @@ function buildAccessLog(file: RootShell["accessLog"]): AccessLogConfig | undefin
 
 type Defaults = RootShell["defaults"];
 
-function buildListener(part: ListenerPart, defaults: Defaults): Listener {
+function buildListener(part: ListenerPart, defaults: Layer4Defaults): Listener {
   assert(part.protocol !== undefined, "every listener of a valid draft has a protocol");
   switch (part.protocol) {
     case "http":

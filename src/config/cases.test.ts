@@ -7,6 +7,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { formatSocketAddress } from "../core/address.ts";
 import type { Config } from "../model/config.ts";
+import { type HaConfig, haNone } from "../model/ha.ts";
 import type { Listener, Route, TcpRoute } from "../model/listener.ts";
 import { decodeConfig } from "./decode.ts";
 import { same } from "./diff.ts";
@@ -23,6 +24,11 @@ listeners:
   tcp: { bind: "0.0.0.0:81", protocol: tcp, pool: app }
   udp: { bind: "0.0.0.0:81", protocol: udp, pool: app }
 pools: { app: { targets: { "10.0.0.1:80": {} } } }`);
+
+const minimalHa = decode(`
+ha:
+  virtualRouters: { VI_1: { interface: eth0, vrid: 51, priority: 100, addresses: [10.0.4.99], track: [balancer] } }
+  services: { one: { command: [/bin/one], follow: VI_1 } }`);
 
 function decode(text: string) {
   return decodeConfig(text, { file: "lb.yaml", environment, machine });
@@ -52,11 +58,32 @@ function describeRoute(one: Route | TcpRoute, base: Route | TcpRoute | undefined
   return `${start}${differing(one.action, base !== undefined && "action" in base ? base.action : undefined, [])}`;
 }
 
+function describeHa(ha: HaConfig): string[] {
+  assert(minimalHa.ok);
+  const { virtualRouters, services } = minimalHa.config.ha;
+  const own = ["virtualRouters", "syncGroups", "tracks", "notify", "services"];
+  const rest = differing(ha, haNone, own);
+  const lines = rest === "" ? [] : [`ha${rest}`];
+  for (const one of ha.virtualRouters) {
+    const start = `virtual router ${one.name} ${one.interface} ${one.vrid}`;
+    lines.push(`${start}${differing(one, virtualRouters[0], ["name", "interface", "vrid"])}`);
+  }
+  for (const one of ha.syncGroups) lines.push(`sync group ${one.name} ${one.members.join(", ")}`);
+  for (const one of ha.tracks) lines.push(`track ${one.name}${differing(one, { rise: 1, fall: 1 }, ["name"])}`);
+  for (const one of ha.notify) {
+    const commands = differing(one.commands, { active: [], backup: [], fault: [], stop: [] }, []);
+    const others = differing(one, { fifos: [], emails: [], webhooks: [] }, ["of", "name", "commands"]);
+    lines.push(`notify ${one.of} ${one.name}${commands}${others}`);
+  }
+  for (const one of ha.services) lines.push(`service ${one.name}${differing(one, services[0], ["name"])}`);
+  return lines;
+}
+
 /** The configuration without what equals the minimal one's, a line a thing. */
 function summary(config: Config): string {
   assert(minimal.ok);
   const [pool] = minimal.config.pools;
-  const lines = [`good${differing(config, minimal.config, ["listeners", "pools"])}`];
+  const lines = [`good${differing(config, minimal.config, ["listeners", "pools", "ha"])}`];
   for (const one of config.listeners) lines.push(...describeListener(one, minimal.config.listeners));
   for (const one of config.pools) {
     lines.push(`pool ${one.name}${differing(one, pool, ["name", "targets"])}`);
@@ -64,7 +91,7 @@ function summary(config: Config): string {
       lines.push(`  target ${target.address}${differing(target, pool?.targets[0], ["address", "host", "port"])}`);
     }
   }
-  return `${lines.join("\n")}\n`;
+  return `${[...lines, ...describeHa(config.ha)].join("\n")}\n`;
 }
 
 function outcome(input: string): string {

@@ -4,7 +4,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { stringify } from "yaml";
+import { haNone } from "../model/ha.ts";
 import { type Decoded, type DecodeOptions, decodeConfig, decodeConfigBytes } from "./decode.ts";
+import { same } from "./diff.ts";
 import { fileBytesMax, problemsMax, targetsPerPoolMax } from "./limits.ts";
 import { describeProblems, formatPath } from "./problem.ts";
 
@@ -40,7 +42,7 @@ pools: { app: { targets: { 10.0.4.20:8080: } } }`,
     workers: 2,
     drainTimeout: 30_000,
     accessLog: undefined,
-    kernel: { keepOnStop: false },
+    kernel: { keepOnStop: false, countTraffic: false },
     listeners: [
       {
         name: "web",
@@ -99,6 +101,7 @@ pools: { app: { targets: { 10.0.4.20:8080: } } }`,
         idleTimeout: 4000,
       },
     ],
+    ha: haNone,
   });
 });
 
@@ -107,6 +110,15 @@ test("a decoded configuration is plain data that survives the way to a worker", 
   assert(decoded.ok);
   const { listeners } = decoded.config;
   assert.deepEqual(JSON.parse(JSON.stringify(listeners)), listeners);
+});
+
+test("floating addresses are plain data that survives the way to the process that speaks VRRP", () => {
+  const text = readFileSync(new URL("./cases/good-ha.case", import.meta.url), "utf8").split("\n----------\n")[0] ?? "";
+  const decoded = decodeConfig(text, options);
+  assert(decoded.ok);
+  const { ha } = decoded.config;
+  assert(ha.virtualRouters.length > 2);
+  assert(same(JSON.parse(JSON.stringify(ha)), ha));
 });
 
 const examples = new URL("../../examples/", import.meta.url);

@@ -3,10 +3,11 @@
 // cores are handed in, and whoever calls reads the file. Must not throw, whatever the text.
 
 import type { Config } from "../model/config.ts";
-import { buildConfig, type Machine } from "./build.ts";
+import { buildConfig, type Machine, nodeOf } from "./build.ts";
 import type { Environment } from "./environment.ts";
 import { fileBytesMax } from "./limits.ts";
-import { addProblem, type Complaint, createReport, type Problem, sortProblems } from "./problem.ts";
+import { type MachineWant, machineWants } from "./machine-wants.ts";
+import { addProblem, type Complaint, createReport, type Locate, type Problem, sortProblems } from "./problem.ts";
 import { readDraft } from "./shape.ts";
 import { validateDraft } from "./validate.ts";
 
@@ -19,19 +20,29 @@ export type DecodeOptions = {
 
 /** Warnings don't stop a configuration; both lists are in the order of the file. */
 export type Decoded =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly Problem[] }
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      readonly warnings: readonly Problem[];
+      /** For judge-machine.ts: what only the machine can tell is no part of decoding. */
+      readonly wants: readonly MachineWant[];
+      /** For what is found out later. */
+      readonly locate: Locate;
+    }
   | { readonly ok: false; readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
 
 /** Decodes the text of a configuration file. */
 export function decodeConfig(text: string, options: DecodeOptions): Decoded {
   const report = createReport(options.file);
   const draft = readDraft(text, options.environment, report);
-  if (draft !== undefined) validateDraft(draft);
+  if (draft !== undefined) validateDraft(draft, nodeOf(draft, options.machine));
   const warnings = sortProblems(report.warnings);
   if (draft === undefined || report.problems.length > 0) {
     return { ok: false, problems: sortProblems(report.problems), warnings };
   }
-  return { ok: true, config: buildConfig(draft, options.machine), warnings };
+  const config = buildConfig(draft, options.machine);
+  const wants = machineWants(draft.ha, config.ha.awaitedInterfaces, draft.locate);
+  return { ok: true, config, warnings, wants, locate: draft.locate };
 }
 
 /** Decodes the bytes of a configuration file, which must be UTF-8; a byte order mark is passed over. */

@@ -158,3 +158,41 @@ test("JSON data is the same by its content, absent or undefined", () => {
   assert.equal(same({ a: 1 }, [1]), false);
   assert.equal(same(null, {}), false);
 });
+
+test("a diff of floating addresses names virtual routers, tracks, groups, services and who is told, and no password", () => {
+  const file = (router: string, rest: string) =>
+    config(`
+ha:
+  virtualRouters:
+    VI_1: { interface: eth0, vrid: 1, version: 2, priority: 100, addresses: [10.0.4.1], ${router} }
+    VI_2: { interface: eth1, vrid: 2, priority: 100, addresses: [10.0.5.1], track: [balancer] }
+  ${rest}`);
+  const old = file(
+    "password: one, track: [chk]",
+    "tracks: { chk: { command: [/bin/chk], interval: 1s } }\n  services: { pump: { command: [/bin/pump], follow: VI_1 } }",
+  );
+  const next = file(
+    "password: two, track: [chk, balancer], announce: { repeat: 3 }, waitForInterface: true",
+    [
+      "tracks: { chk: { command: [/bin/chk], interval: 2s, weight: -10 } }",
+      "syncGroups: { G: { members: [VI_1, VI_2] } }",
+      "notify: { fifo: /run/fifo }",
+    ].join("\n  "),
+  );
+  assert.deepEqual(describeDiff(diffConfig(old, next)), [
+    '~ ha: awaitedInterfaces [] -> ["eth0"]',
+    '~ virtual router VI_1: password "(hidden)" -> "(hidden)"',
+    "~ virtual router VI_1: announce.repeat 5 -> 3",
+    '~ virtual router VI_1: tracks [{"name":"chk","weight":0,"reverse":false}] -> [{"name":"chk","weight":-10,"reverse":false},{"name":"balancer","weight":0,"reverse":false}]',
+    '~ virtual router VI_1: syncGroup (none) -> "G"',
+    '~ virtual router VI_2: syncGroup (none) -> "G"',
+    "+ sync group G",
+    "~ track chk: watch.interval 1000 -> 2000",
+    "~ track chk: watch.timeout 1000 -> 2000",
+    "+ notify of virtual router VI_1",
+    "+ notify of virtual router VI_2",
+    "+ notify of sync group G",
+    "- service pump",
+  ]);
+  assert.equal(diffConfig(next, next).empty, true);
+});

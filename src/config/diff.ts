@@ -4,6 +4,7 @@
 
 import { formatSocketAddress } from "../core/address.ts";
 import type { Config } from "../model/config.ts";
+import type { HaConfig } from "../model/ha.ts";
 import type { Listener, Route, TcpRoute } from "../model/listener.ts";
 import type { Pool, Target } from "../model/pool.ts";
 
@@ -36,21 +37,62 @@ export type ListenerChange = {
   readonly routesReordered: boolean;
 };
 
+/** A virtual router, track, sync group, service, or who is told of one. */
+export type ThingChange = { readonly name: string; readonly fields: readonly FieldChange[] };
+
+export type HaDiff = {
+  readonly fields: readonly FieldChange[];
+  readonly virtualRouters: NamedChanges<ThingChange>;
+  readonly syncGroups: NamedChanges<ThingChange>;
+  readonly tracks: NamedChanges<ThingChange>;
+  /** By whom it is about. */
+  readonly notify: NamedChanges<ThingChange>;
+  readonly services: NamedChanges<ThingChange>;
+};
+
 export type ConfigDiff = {
   readonly empty: boolean;
   /** Of the node itself: node, admin, workers, drainTimeout, accessLog, kernel. */
   readonly fields: readonly FieldChange[];
   readonly listeners: NamedChanges<ListenerChange>;
   readonly pools: NamedChanges<PoolChange>;
+  readonly ha: HaDiff;
 };
 
 /** Compares two decoded configurations; a renamed thing counts as one removed and one added. */
 export function diffConfig(before: Config, after: Config): ConfigDiff {
-  const fields = diffFields(before, after, ["listeners", "pools"]);
+  const fields = diffFields(before, after, ["listeners", "pools", "ha"]);
   const listeners = diffNamed(before.listeners, after.listeners, (one) => one.name, diffListener);
   const pools = diffNamed(before.pools, after.pools, (one) => one.name, diffPool);
-  const empty = fields.length === 0 && isEmpty(listeners) && isEmpty(pools);
-  return { empty, fields, listeners, pools };
+  const ha = diffHa(before.ha, after.ha);
+  const empty = fields.length === 0 && isEmpty(listeners) && isEmpty(pools) && isHaEmpty(ha);
+  return { empty, fields, listeners, pools, ha };
+}
+
+function diffHa(before: HaConfig, after: HaConfig): HaDiff {
+  const named = <Thing extends { readonly name: string }>(old: readonly Thing[], next: readonly Thing[]) =>
+    diffNamed(old, next, (one) => one.name, diffThing);
+  const told = (config: HaConfig) =>
+    config.notify.map((rule) => ({ ...rule, name: `${wordOf[rule.of]} ${rule.name}` }));
+  return {
+    fields: diffFields(before, after, ["virtualRouters", "syncGroups", "tracks", "notify", "services"]),
+    virtualRouters: named(before.virtualRouters, after.virtualRouters),
+    syncGroups: named(before.syncGroups, after.syncGroups),
+    tracks: named(before.tracks, after.tracks),
+    notify: named(told(before), told(after)),
+    services: named(before.services, after.services),
+  };
+}
+
+const wordOf = { virtualRouter: "virtual router", syncGroup: "sync group" } as const;
+
+function diffThing(before: { readonly name: string }, after: { readonly name: string }): ThingChange | undefined {
+  const fields = diffFields(before, after, []);
+  return fields.length === 0 ? undefined : { name: before.name, fields };
+}
+
+function isHaEmpty({ fields, ...named }: HaDiff): boolean {
+  return fields.length === 0 && Object.values(named).every(isEmpty);
 }
 
 function isEmpty(changes: NamedChanges<unknown>): boolean {
@@ -131,9 +173,16 @@ function diffFields(before: object, after: object, except: readonly string[]): F
     const [left, right]: unknown[] = [Reflect.get(before, field), Reflect.get(after, field)];
     if (isRecord(left) && isRecord(right)) {
       for (const inner of diffFields(left, right, [])) changes.push({ ...inner, field: `${field}.${inner.field}` });
-    } else if (!same(left, right)) changes.push({ field, before: left, after: right });
+    } else if (!same(left, right)) changes.push({ field, before: shown(field, left), after: shown(field, right) });
   }
   return changes;
+}
+
+/** A diff goes to logs and terminals, and a password or a header with a token must not. */
+const hiddenFields = ["password", "webhooks", "environment"];
+
+function shown(field: string, value: unknown): unknown {
+  return value === undefined || !hiddenFields.includes(field) ? value : "(hidden)";
 }
 
 function isRecord(value: unknown): value is object {
@@ -157,6 +206,20 @@ export function describeDiff(diff: ConfigDiff): string[] {
     ...diff.fields.map((change) => `~ ${describeField(change)}`),
     ...describeNamed("listener ", diff.listeners, describeListener),
     ...describeNamed("pool ", diff.pools, describePool),
+    ...describeHa(diff.ha),
+  ];
+}
+
+function describeHa(diff: HaDiff): string[] {
+  const things = (start: string, changes: NamedChanges<ThingChange>) =>
+    describeNamed(start, changes, ({ name, fields }) => describeFields(`${start}${name}: `, fields));
+  return [
+    ...describeFields("ha: ", diff.fields),
+    ...things("virtual router ", diff.virtualRouters),
+    ...things("sync group ", diff.syncGroups),
+    ...things("track ", diff.tracks),
+    ...things("notify of ", diff.notify),
+    ...things("service ", diff.services),
   ];
 }
 

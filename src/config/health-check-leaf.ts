@@ -33,7 +33,7 @@ export function statusRange() {
 }
 
 /** UTF-8, one byte a character. */
-function bytesOf(text: string): string {
+export function bytesOf(text: string): string {
   return String.fromCharCode(...new TextEncoder().encode(text));
 }
 
@@ -80,16 +80,17 @@ export function readExpectation(
 
 const wordExpected = `text of at most ${commandWordBytesMax} bytes`;
 
+export const readCommandWord = textReader(wordExpected, (text): Reading<string> => {
+  if (text.includes("\0")) return refuse("config.command", "a word of a command holds NUL", wordExpected);
+  if (new TextEncoder().encode(text).length > commandWordBytesMax) {
+    return refuse("config.command", `the word has ${text.length} characters`, wordExpected);
+  }
+  return read(text);
+});
+
 /** One word of a command: handed over as it is, without a shell. */
 export function commandWord() {
-  const reader = textReader(wordExpected, (text): Reading<string> => {
-    if (text.includes("\0")) return refuse("config.command", "a word of a command holds NUL", wordExpected);
-    if (new TextEncoder().encode(text).length > commandWordBytesMax) {
-      return refuse("config.command", `the word has ${text.length} characters`, wordExpected);
-    }
-    return read(text);
-  });
-  return leaf(reader, { type: "string" }, wordExpected);
+  return leaf(readCommandWord, { type: "string" }, wordExpected);
 }
 
 const methodExpected = "a method in capitals, such as GET or HEAD";

@@ -3,6 +3,7 @@
 // untold: one that it has no words for is told in zod's.
 
 import * as z from "zod";
+import { ourWord } from "./foreign-words.ts";
 import { describeValue } from "./leaf.ts";
 import { nearest } from "./nearest.ts";
 import type { Complaint, Path } from "./problem.ts";
@@ -107,7 +108,7 @@ function carried(params: Record<string, unknown> | undefined, message: string): 
 
 /** The complaint about a key that no schema has there; lists the valid keys unless one is near. */
 export function unknownKey(key: string, known: readonly string[]): Complaint {
-  const suggestion = nearest(key, known);
+  const suggestion = ourWord(key, known) ?? nearest(key, known);
   const list = known.map((name) => `\`${name}\``).join(", ");
   const expected = suggestion === undefined && list !== "" ? `one of ${list}` : "";
   return { code: "config.key.unknown", message: `unknown key \`${key}\``, expected, suggestion, atKey: true };

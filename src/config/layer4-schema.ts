@@ -52,8 +52,11 @@ export function protocol() {
   return leaf(reader, { enum: protocols }, protocolExpected);
 }
 
+const kernelLimit =
+  "`engine: kernel` drops what is over it, and counts only where it is written here or under `defaults`: elsewhere the machine's nf_conntrack_max is the limit.";
+
 export const limitOfFlows = integer(1, flowsMax).describe(
-  "Flows of the listener on this node; when full, the one that was silent longest gives way.",
+  `Flows of the listener on this node; when full, the one that was silent longest gives way. ${kernelLimit}`,
 );
 
 export const timeoutOfFlow = positive.describe("Silence of a UDP flow both ways, after which it ends.");
@@ -126,7 +129,7 @@ const tcpFields = {
   limits: z
     .strictObject({
       connections: integer(1, connectionsMax).describe(
-        "Client connections of the listener on this node; the next ones wait in the backlog.",
+        `Client connections of the listener on this node; the next ones wait in the backlog. ${kernelLimit}`,
       ),
     })
     .partial()

@@ -104,7 +104,11 @@ export function integer(min: number, max: number) {
     return read(number);
   };
   const json = {
-    anyOf: [{ type: "integer", minimum: min, maximum: max }, { type: "string", pattern: "^\\d+$" }, reference],
+    anyOf: [
+      { type: "integer", minimum: min, maximum: max },
+      { type: "string", pattern: min < 0 ? "^-?\\d+$" : "^\\d+$" },
+      reference,
+    ],
   };
   return leaf(reader, json, expected);
 }

@@ -65,3 +65,20 @@ export const probeBytesMax = 8192;
 export const commandWordsMax = 64;
 export const commandWordBytesMax = 4096;
 export const statusRangesMax = 32;
+
+/** Of floating addresses. The count in an advertisement has 8 bits (RFC 9568 section 5.2.5). */
+export const virtualAddressesMax = 255;
+/** One advertisement over IPv6 fits the smallest MTU, 1280 bytes: fragments have no place in an election. */
+export const virtualAddresses6Max = 77;
+export const silentAddressesMax = 1024;
+export const virtualRoutersMax = 512;
+export const unicastPeersMax = 64;
+export const tracksMax = 256;
+export const tracksPerRouterMax = 64;
+export const syncGroupsMax = 256;
+export const servicesMax = 64;
+export const notifyCommandsMax = 16;
+export const recipientsMax = 32;
+/** Bytes of an interface's name: IFNAMSIZ less its final NUL, linux/if.h. */
+export const interfaceNameBytesMax = 15;
+export const userNameLengthMax = 32;

@@ -36,6 +36,11 @@ export type Complaint = {
 
 export type Position = { readonly line: number; readonly column: number };
 
+export type Place = Position & { readonly file: string; readonly path: Path };
+
+/** Where a path stands in its file: its value, or its key; a path that leads nowhere, the last key of it that exists. */
+export type Locate = (path: Path, atKey?: boolean) => Place;
+
 /** Where problems gather. The place of a path is found by whoever holds the parsed file. */
 export type Report = {
   readonly file: string;
@@ -48,11 +53,7 @@ export function createReport(file: string): Report {
 }
 
 /** Builds a problem; the list it goes to keeps the first `problemsMax`. */
-export function addProblem(
-  list: Problem[],
-  complaint: Complaint,
-  place: Position & { readonly file: string; readonly path: Path },
-): void {
+export function addProblem(list: Problem[], complaint: Complaint, place: Place): void {
   if (list.length >= problemsMax) return;
   list.push({
     file: place.file,

@@ -178,6 +178,17 @@ test("what has a default shows it", () => {
     flow: "60s",
     flows: 65_536,
     keepOnStop: false,
+    advertisementInterval: "1s",
+    downAdvertisements: 3,
+    version: 3,
+    preempt: true,
+    preemptDelay: 0,
+    refresh: "60s",
+    ttlMin: 255,
+    quorum: 1,
+    spread: false,
+    stopTimeout: "5s",
+    countTraffic: false,
   }; // prettier-ignore
   for (const [key, value] of Object.entries(expected)) {
     const shown = defaults.get(key) ?? [];
@@ -249,6 +260,15 @@ test("the JSON Schema refuses what an editor should underline", () => {
     { pools: { a: { targets: { "10.0.0.1": {} } } } },
     { pools: { a: { targets: { "10.0.0.1:80": { weigth: 1 } } } } },
     { pools: { a: { balance: "least_conn", targets: {} } } },
+    { ha: { virtualRouters: { a: { interface: "eth0", vrid: 0, addresses: ["10.0.4.99"] } } } },
+    { ha: { virtualRouters: { a: { vrid: 1, addresses: ["10.0.4.99"] } } } },
+    { ha: { virtualRouters: { a: { interface: "eth0", vrid: 1, addresses: ["10.0.4.99"], version: 4 } } } },
+    { ha: { tracks: { a: {} } } },
+    { ha: { tracks: { a: { command: "/bin/true" } } } },
+    { ha: { tracks: { a: { interface: "eth0", quorum: 1 } } } },
+    { ha: { tracks: { a: { gateway: "10.0.4.1" } } } },
+    { ha: { services: { a: { command: ["/bin/true"] } } } },
+    { ha: { notify: { email: { to: ["a@example.com"] } } } },
   ];
   for (const value of refused) {
     assert.notDeepEqual(breaches(schema, value, ""), [], JSON.stringify(value));

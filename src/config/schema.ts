@@ -3,6 +3,7 @@
 // nothing about how parts belong together (a route's pool must exist): that is validate-*.ts.
 
 import * as z from "zod";
+import { haFile } from "./ha-schema.ts";
 import { healthCheckFile } from "./health-check-schema.ts";
 import {
   bindAddress,
@@ -371,6 +372,11 @@ const rootFields = {
       keepOnStop: flag()
         .prefault(false)
         .describe("The rules stay when the program stops: the kernel goes on balancing to the targets as they were."),
+      countTraffic: flag()
+        .prefault(false)
+        .describe(
+          "Counts packets and bytes to and from every target, a look-up for each packet. Connections and flows are always counted.",
+        ),
     })
     .prefault({})
     .describe("Of listeners that the kernel carries."),
@@ -382,6 +388,7 @@ export const rootShell = z.strictObject({
   ...rootFields,
   listeners: z.record(z.string(), z.unknown()).prefault({}),
   pools: z.record(z.string(), z.unknown()).prefault({}),
+  ha: z.unknown().optional(),
 });
 
 /** The whole file. */
@@ -398,6 +405,7 @@ export const configFile = z
       .prefault({})
       .meta({ maxProperties: poolsMax })
       .describe("Targets that share work, by name."),
+    ha: haFile.optional().describe("Floating addresses, by VRRP as keepalived speaks it."),
   })
   .meta({ title: "evenkeel configuration" });
 

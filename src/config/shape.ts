@@ -4,15 +4,11 @@
 
 import * as z from "zod";
 import type { Environment } from "./environment.ts";
-import {
-  type CheckType,
-  checkTypes,
-  type HealthCheckFile,
-  healthCheckShapes,
-  unknownHealthCheck,
-} from "./health-check-schema.ts";
+import { type HaDraft, readHaDraft } from "./ha-shape.ts";
+import { readHealthCheck } from "./health-check-part.ts";
+import type { HealthCheckFile } from "./health-check-schema.ts";
 import { targetKey } from "./http-leaf.ts";
-import { type Choice, complaintsOf, withSubject } from "./issues.ts";
+import type { Choice } from "./issues.ts";
 import {
   nearestProtocol,
   type Protocol,
@@ -23,9 +19,9 @@ import {
   type UdpListenerShell,
   udpListenerShell,
 } from "./layer4-schema.ts";
-import { nameKey } from "./leaf.ts";
 import { listenersMax, poolsMax, targetsPerPoolMax } from "./limits.ts";
-import { addProblem, type Complaint, type Path, type Problem, type Report } from "./problem.ts";
+import { checkKey, nameSchema, namesAt, type Part, type Reader, readPart } from "./part.ts";
+import { addProblem, type Complaint, type Locate, type Path, type Problem, type Report } from "./problem.ts";
 import {
   type HttpListenerShell,
   httpListenerShell,
@@ -40,10 +36,7 @@ import {
   type UnknownListenerShell,
   unknownListenerShell,
 } from "./schema.ts";
-import { offsetAt, parseTree, plainOf, positionAt, type Source, type Tree, treeAt } from "./tree.ts";
-
-/** A part, its place, and which of its keys had problems (now in the report) and are left out of the value. */
-export type Part<T> = { readonly path: Path; readonly value: T | undefined; readonly broken: ReadonlySet<string> };
+import { offsetAt, parseTree, positionAt, treeAt } from "./tree.ts";
 
 export type HttpListenerPart = Part<HttpListenerShell> & {
   readonly name: string;
@@ -71,23 +64,29 @@ export type Draft = {
   readonly root: Part<RootShell>;
   readonly listeners: readonly ListenerPart[];
   readonly pools: readonly PoolPart[];
+  /** undefined: the file has no `ha`. */
+  readonly ha: HaDraft | undefined;
   /** True when something stands at the path, right or wrong. */
   readonly has: (path: Path) => boolean;
   /** Adds to the problems or the warnings, with the position of the path. */
   readonly complain: (path: Path, complaint: Complaint) => void;
   readonly warn: (path: Path, complaint: Complaint) => void;
+  /** Where a path stands. */
+  readonly locate: Locate;
 };
 
 /** Undefined when the text is no YAML or its root no mapping; then the report says why. */
 export function readDraft(text: string, environment: Environment, report: Report): Draft | undefined {
   const source = parseTree(text, environment, report);
   if (source === undefined) return undefined;
+  const locate: Locate = (path, atKey = false) => {
+    const position = positionAt(source.lines, offsetAt(source.root, path, atKey));
+    return { ...position, file: report.file, path };
+  };
   const to = (list: Problem[]) => (path: Path, complaint: Complaint) => {
-    const at = offsetAt(source.root, path, complaint.atKey ?? false);
     // Its reference or alias led nowhere, and that has been told.
-    if (source.unresolved.has(at)) return;
-    const position = positionAt(source.lines, at);
-    addProblem(list, complaint, { ...position, file: report.file, path });
+    if (source.unresolved.has(offsetAt(source.root, path, complaint.atKey ?? false))) return;
+    addProblem(list, complaint, locate(path, complaint.atKey));
   };
   const reader: Reader = { source, plain: new Map(), complain: to(report.problems) };
   const root = readPart(reader, rootShell, []);
@@ -96,66 +95,15 @@ export function readDraft(text: string, environment: Environment, report: Report
     root,
     listeners: namesAt(reader, ["listeners"], listenersMax).map((name) => readListener(reader, name)),
     pools: namesAt(reader, ["pools"], poolsMax).map((name) => readPool(reader, name)),
+    ha: readHaDraft(reader),
     has: (path) => treeAt(source.root, path) !== undefined,
     complain: reader.complain,
     warn: to(report.warnings),
+    locate,
   };
 }
 
-type Reader = {
-  readonly source: Source;
-  readonly plain: Map<Tree, unknown>;
-  readonly complain: (path: Path, complaint: Complaint) => void;
-};
-
-/**
- * One part against its schema; its complaints go to the report under its path. What remains without the keys that they
- * are about is read again, so that later checks see it. An address alone is a target with nothing set, as people write
- * it in block style.
- */
-function readPart<T>(reader: Reader, schema: z.ZodType<T>, path: Path, choice?: Choice): Part<T> {
-  const tree = treeAt(reader.source.root, path);
-  const found = tree === undefined ? undefined : plainOf(tree, reader.plain);
-  const input = found === null && path.at(-2) === "targets" ? {} : found;
-  const result = schema.safeParse(input);
-  if (result.success) return { path, value: result.data, broken: none };
-  const broken = new Set<string>();
-  for (const one of complaintsOf(schema, input, result.error.issues, choice)) {
-    const place = [...path, ...one.path];
-    reader.complain(place, withSubject(place, one.complaint));
-    broken.add(String(one.path[0] ?? ""));
-  }
-  if (tree?.kind !== "map") return { path, value: undefined, broken };
-  const rest: Record<string, unknown> = Object.create(null);
-  for (const [key, entry] of tree.entries) if (!broken.has(key)) rest[key] = plainOf(entry.value, reader.plain);
-  return { path, value: schema.safeParse(rest).data, broken };
-}
-
-const none: ReadonlySet<string> = new Set();
-
-/** The keys of the mapping at a path, in the order of the file; none when it is no mapping, which its parent reports. */
-function namesAt(reader: Reader, path: Path, max: number): string[] {
-  const tree = treeAt(reader.source.root, path);
-  if (tree?.kind !== "map") return [];
-  if (tree.entries.size > max) {
-    const message = `${path.at(-1)}: has ${tree.entries.size} entries`;
-    reader.complain(path, { code: "config.count", message, expected: `at most ${max}`, atKey: true });
-  }
-  return [...tree.entries.keys()];
-}
-
-const nameSchema = z.record(nameKey(), z.unknown());
 const targetSchema = z.record(targetKey(), z.unknown());
-
-/** A key against the schema of its mapping's keys. */
-function checkKey(reader: Reader, schema: typeof nameSchema | typeof targetSchema, path: Path): void {
-  const key = String(path.at(-1));
-  const input: Record<string, unknown> = Object.create(null);
-  input[key] = true;
-  const result = schema.safeParse(input);
-  if (result.success) return;
-  for (const { complaint } of complaintsOf(schema, input, result.error.issues)) reader.complain(path, complaint);
-}
 
 function readListener(reader: Reader, name: string): ListenerPart {
   const path = ["listeners", name];
@@ -220,22 +168,4 @@ function readPool(reader: Reader, name: string): PoolPart {
     return { ...readPart(reader, targetFile, place), address };
   });
   return { ...shell, name, targets, healthCheck: readHealthCheck(reader, [...path, "healthCheck"]) };
-}
-
-function readHealthCheck(reader: Reader, path: Path): Part<HealthCheckFile> | undefined {
-  if (treeAt(reader.source.root, path) === undefined) return undefined;
-  const tree = treeAt(reader.source.root, [...path, "type"]);
-  const given = tree?.kind === "scalar" ? tree.value : undefined;
-  const known = checkTypes.find((one) => one === given);
-  if (known !== undefined) return readPart(reader, healthCheckShapes[known], path, checkChoice(known));
-  readPart(reader, unknownHealthCheck, path);
-  return undefined;
-}
-
-function checkChoice(type: CheckType): Choice {
-  const others = checkTypes.filter((other) => other !== type);
-  return {
-    chosen: `a health check with \`type: ${type}\``,
-    others: new Map(others.map((other) => [`\`type: ${other}\``, healthCheckShapes[other]])),
-  };
 }

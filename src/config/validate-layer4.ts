@@ -13,8 +13,9 @@ import type { HostMatch } from "../model/listener.ts";
 import { responsesMaxOf } from "./build-layer4.ts";
 import { readTargetAddress } from "./http-leaf.ts";
 import { type TcpListenerShell, tcpListenerShell, tcpRouteFile } from "./layer4-schema.ts";
+import type { Part } from "./part.ts";
 import type { Path } from "./problem.ts";
-import type { Draft, Part, PoolPart, TcpListenerPart, UdpListenerPart } from "./shape.ts";
+import type { Draft, PoolPart, TcpListenerPart, UdpListenerPart } from "./shape.ts";
 import { checkNames, checkReach } from "./validate-routes.ts";
 
 type Layer4Part = TcpListenerPart | UdpListenerPart;

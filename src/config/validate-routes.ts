@@ -6,9 +6,10 @@ import type { HostMatch, PathMatch } from "../model/listener.ts";
 import { parseTemplate } from "../model/variables.ts";
 import { namesTarget, targetVariableExpected } from "./http-leaf.ts";
 import { headerRulesPerRouteMax, regexRoutesPerListenerMax, respondBodyBytesMax } from "./limits.ts";
+import type { Part } from "./part.ts";
 import type { Path } from "./problem.ts";
 import { type RouteFile, routeFile } from "./schema.ts";
-import type { Draft, HttpListenerPart, Part } from "./shape.ts";
+import type { Draft, HttpListenerPart } from "./shape.ts";
 
 /** Keys that mean something only when a target answers. */
 const poolKeys = ["rewritePrefix", "upgrade", "connect", "retry", "requestHeaders"] as const;

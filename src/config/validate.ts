@@ -6,12 +6,15 @@ import { formatSocketAddress } from "../core/address.ts";
 import { contradictionsOf } from "./build-health-check.ts";
 import { readTargetAddress } from "./http-leaf.ts";
 import { nearest } from "./nearest.ts";
+import { isWhole, type Part } from "./part.ts";
 import type { Path } from "./problem.ts";
-import type { Draft, ListenerPart, Part, PoolPart } from "./shape.ts";
+import type { Draft, ListenerPart, PoolPart } from "./shape.ts";
+import { validateHa } from "./validate-ha.ts";
 import { validateLayer4 } from "./validate-layer4.ts";
 import { validateRoutes } from "./validate-routes.ts";
 
-export function validateDraft(draft: Draft): void {
+/** `node`: the name of this one. */
+export function validateDraft(draft: Draft, node: string): void {
   checkBinds(draft);
   const pools = new Map(draft.pools.map((pool) => [pool.name, pool]));
   const users = new Map<string, ListenerPart[]>();
@@ -25,8 +28,11 @@ export function validateDraft(draft: Draft): void {
     }
     warnRoutes(draft, listener);
   }
-  warnKept(draft);
-  if (draft.listeners.length === 0 && isWhole(draft.root)) {
+  warnUnruled(draft);
+  validateHa(draft, node);
+  // A node may do no more than move addresses, as one with keepalived alone.
+  const serves = draft.listeners.length > 0 || (draft.ha?.virtualRouters.length ?? 0) > 0;
+  if (!serves && isWhole(draft.root)) {
     const warning = {
       code: "config.listeners.none",
       message: "there is no listener, so nothing is served",
@@ -78,17 +84,21 @@ function warnRoutes(draft: Draft, listener: ListenerPart): void {
   draft.warn(path, { code: "config.listener.routes", message, atKey: true });
 }
 
-/** `keepOnStop` speaks of rules that only the kernel engine writes. */
-function warnKept(draft: Draft): void {
-  if (draft.root.value?.kernel.keepOnStop !== true || !draft.listeners.every(isWhole)) return;
+/** `kernel` speaks of rules that only the kernel engine writes. */
+function warnUnruled(draft: Draft): void {
+  const kernel = draft.root.value?.kernel;
+  if (kernel === undefined || !draft.listeners.every(isWhole)) return;
   const inKernel = draft.listeners.some(
     ({ protocol, value }) => (protocol === "tcp" || protocol === "udp") && value?.engine !== "proxy",
   );
   if (inKernel) return;
-  draft.warn(["kernel", "keepOnStop"], {
-    code: "config.kernel.unused",
-    message: "keepOnStop: no listener has `engine: kernel` or `engine: auto`, so there is nothing to keep",
-  });
+  for (const [key, purpose] of [["keepOnStop", "keep"] as const, ["countTraffic", "count"] as const]) {
+    if (!kernel[key]) continue;
+    draft.warn(["kernel", key], {
+      code: "config.kernel.unused",
+      message: `${key}: no listener has \`engine: kernel\` or \`engine: auto\`, so there is nothing to ${purpose}`,
+    });
+  }
 }
 
 /**
@@ -176,10 +186,6 @@ function checkHashKey(draft: Draft, pool: PoolPart, users: readonly ListenerPart
     message: `key: listener \`${user.name}\` has \`protocol: ${user.protocol}\` and sees no more of a client than its address, not ${what}`,
     expected: "`clientAddress`, or a pool of its own for that listener",
   });
-}
-
-function isWhole(part: Part<unknown>): boolean {
-  return part.value !== undefined && part.broken.size === 0;
 }
 
 function checkAddresses(draft: Draft, pool: PoolPart): void {

@@ -15,6 +15,7 @@ const listener: UdpListener = {
   preserveClientAddress: false,
   timeouts: { flow: 60_000 },
   limits: { flowsMax: 1_000 },
+  limitStated: false,
 };
 
 function target(number: number, changes: Partial<Target> = {}): Target {
@@ -81,6 +82,7 @@ test("every pool that the routes lead to is told, no other", () => {
     timeouts: { clientHeader: 1, connect: 1, send: 1, tunnel: 1 },
     retry: { triesMax: 1, timeMax: 0 },
     limits: { connectionsMax: 1 },
+    limitStated: false,
     backlog: 1,
   };
   const pools = ["a", "b", "c"].map((name) => pool({ policy: "ipHash" }, [target(1)], name));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Config } from "../model/config.ts";
+import { haNone } from "../model/ha.ts";
 import { refuseChange } from "./judge-change.ts";
 
 const running: Config = {
@@ -9,7 +10,8 @@ const running: Config = {
   workers: 2,
   drainTimeout: 1_000,
   accessLog: undefined,
-  kernel: { keepOnStop: false },
+  kernel: { keepOnStop: false, countTraffic: false },
+  ha: haNone,
   listeners: [],
   pools: [],
 };

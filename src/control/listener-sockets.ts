@@ -44,6 +44,8 @@ type Planning = {
   readonly known: ReadonlyMap<string, BoundAddress>;
   /** Inodes of the sockets that are open. */
   readonly own: ReadonlySet<number>;
+  /** Addresses that come and go with a virtual router. */
+  readonly floating: ReadonlySet<string>;
   readonly opened: number[];
   readonly failures: Failure[];
 };
@@ -51,7 +53,7 @@ type Planning = {
 /**
  * Opens what the listeners need beyond what is open: new addresses for every slot, more slots for known addresses.
  * All are bound before the first listens. On any failure it closes what it opened and tells all failures. `machine` are
- * the addresses of the machine, for UDP listeners on every address.
+ * the addresses of the machine, for UDP listeners on every address; `floating` those that it has only while it is active.
  * Codes: those of probeAddress and bindShared, listener.bind.duplicate.
  */
 export function planSockets(
@@ -59,11 +61,13 @@ export function planSockets(
   listeners: readonly ListenerToBind[],
   slotCount: number,
   machine: readonly string[] = [],
+  floating: ReadonlySet<string> = new Set(),
 ): SocketPlanResult {
   const planning: Planning = {
     slotCount,
     known: new Map(current.map((bound) => [keyOf(bound), bound])),
     own: new Set(current.flatMap((bound) => bound.descriptors.map(socketInode))),
+    floating,
     opened: [],
     failures: [],
   };
@@ -126,10 +130,10 @@ function duplicateAddress({ listener, address }: BoundAddress): Failure {
 
 /** With a descriptor for each slot; with fewer when that failed, which is then among the failures. */
 function openSlots(planning: Planning, bound: BoundAddress): BoundAddress {
-  const { known, own, slotCount, opened, failures } = planning;
+  const { known, own, floating, slotCount, opened, failures } = planning;
   const kept = known.get(keyOf(bound))?.descriptors ?? [];
   const descriptors = [...kept];
-  const bind = { ...bound.bind, transport: bound.transport };
+  const bind = { ...bound.bind, transport: bound.transport, floating: floating.has(bound.bind.host) };
   if (kept.length === 0) {
     const probed = probeAddress(bind, own);
     if (!probed.ok) {

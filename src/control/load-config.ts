@@ -4,17 +4,28 @@
 import { open } from "node:fs/promises";
 import { availableParallelism, hostname } from "node:os";
 import { decodeConfigBytes } from "../config/decode.ts";
+import { judgeMachine } from "../config/judge-machine.ts";
 import { fileBytesMax, problemsMax } from "../config/limits.ts";
-import { describeProblem, type Problem } from "../config/problem.ts";
+import type { MachineWant } from "../config/machine-wants.ts";
+import { describeProblem, type Locate, type Problem, sortProblems } from "../config/problem.ts";
 import type { Config } from "../model/config.ts";
 
 export type LoadedConfig =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      readonly warnings: readonly string[];
+      /** Where a path stands in the file. */
+      readonly locate: Locate;
+    }
   /** Each with its place in the file: `lb.yaml:12:9: ...`. */
   | { readonly ok: false; readonly problems: readonly string[]; readonly warnings: readonly string[] };
 
-/** Loads a file by its path, with this process's environment, this machine's name and cores. */
-export async function loadConfig(file: string): Promise<LoadedConfig> {
+/**
+ * Loads a file by its path, with this process's environment, this machine's name and cores. `elsewhere`: the file is for
+ * another machine, so interfaces, programs and users that it names are not looked for here.
+ */
+export async function loadConfig(file: string, options: { readonly elsewhere?: boolean } = {}): Promise<LoadedConfig> {
   let bytes: Uint8Array;
   try {
     bytes = await readBounded(file);
@@ -24,8 +35,26 @@ export async function loadConfig(file: string): Promise<LoadedConfig> {
   const machine = { hostname: hostname(), cores: availableParallelism() };
   const decoded = decodeConfigBytes(bytes, { file, environment: process.env, machine });
   const warnings = decoded.warnings.map(describeProblem);
-  if (decoded.ok) return { ok: true, config: decoded.config, warnings };
-  return { ok: false, problems: describeAll(decoded.problems), warnings };
+  if (!decoded.ok) return { ok: false, problems: describeAll(decoded.problems), warnings };
+  const { config, locate, wants } = decoded;
+  if (options.elsewhere === true || wants.length === 0) return { ok: true, config, warnings, locate };
+  const judged = await judgeHere(file, wants);
+  warnings.push(...judged.warnings);
+  if (judged.problems.length > 0) return { ok: false, problems: judged.problems, warnings };
+  return { ok: true, config, warnings, locate };
+}
+
+type JudgedHere = { readonly problems: readonly string[]; readonly warnings: readonly string[] };
+
+async function judgeHere(file: string, wants: readonly MachineWant[]): Promise<JudgedHere> {
+  // Loaded here and not above: it brings the foreign-function interface, which most configurations can do without.
+  const { gatherFacts } = await import("./machine-facts.ts");
+  const facts = await gatherFacts(wants);
+  if (!facts.ok) {
+    return { problems: [], warnings: [`${file}: this machine could not be looked at: ${facts.failure.detail}`] };
+  }
+  const { problems, warnings } = judgeMachine(wants, facts.value);
+  return { problems: describeAll(sortProblems(problems)), warnings: sortProblems(warnings).map(describeProblem) };
 }
 
 // One byte more than may be, so that the decoder sees that it is too large; a device or a pipe without end stops there.

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Config } from "../model/config.ts";
+import { haNone } from "../model/ha.ts";
 import type { Target } from "../model/pool.ts";
 import { targetCounters } from "../state/counters.ts";
 import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
@@ -19,7 +20,8 @@ const config: Config = {
   workers: 2,
   drainTimeout: 1_000,
   accessLog: undefined,
-  kernel: { keepOnStop: false },
+  kernel: { keepOnStop: false, countTraffic: false },
+  ha: haNone,
   listeners: [],
   pools: [
     {

@@ -5,11 +5,21 @@ import { formatSocketAddress } from "../core/address.ts";
 import type { Milliseconds } from "../core/clock.ts";
 import type { Config } from "../model/config.ts";
 import type { Intent, Pool, Target } from "../model/pool.ts";
-import type { ListenerCounters, TargetCounters } from "../state/counters.ts";
 import { listenerCounters, targetCounters } from "../state/counters.ts";
 import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
+import { degradedHa } from "./ha/degraded-ha.ts";
+import type { HaStatus } from "./ha/high-availability.ts";
 import type { KernelStatus } from "./kernel/kernel-engine.ts";
-import { addListenerCounts, addTargetCounts, type CarriedTargetStatus, targetKey } from "./kernel/kernel-status.ts";
+import {
+  addListenerCounts,
+  addTargetCounts,
+  type CarriedTargetStatus,
+  type ListenerCounts,
+  type TargetCounts,
+  targetKey,
+  withoutListenerTraffic,
+  withoutTargetTraffic,
+} from "./kernel/kernel-status.ts";
 import type { JudgedTarget } from "./target-explanation.ts";
 import type { Slot, SlotPhase } from "./worker-slots.ts";
 
@@ -41,7 +51,7 @@ export type TargetSummary = {
   readonly lastOutput: string | undefined;
   readonly outForMs: Milliseconds;
   readonly active: number;
-  readonly counters: TargetCounters;
+  readonly counters: TargetCounts;
 };
 
 export type NodeStatus = {
@@ -59,13 +69,15 @@ export type NodeStatus = {
     /** Of a layer-4 listener: who carries it, and why. */
     readonly engine: "proxy" | "kernel" | undefined;
     readonly engineReason: string | undefined;
-    readonly counters: ListenerCounters;
+    readonly counters: ListenerCounts;
   }[];
   readonly pools: readonly {
     readonly name: string;
     readonly balance: string;
     readonly targets: readonly TargetSummary[];
   }[];
+  /** Floating addresses; undefined without virtual routers. */
+  readonly ha: HaStatus | undefined;
   /** One sentence for each thing that is not as it should be; empty when all is well. */
   readonly degraded: readonly string[];
 };
@@ -83,6 +95,7 @@ export type StatusParts = {
   /** The supervisor's own judge of a target; undefined when it knows none. */
   readonly judged: (pool: string, address: string) => JudgedTarget | undefined;
   readonly kernel?: KernelStatus;
+  readonly ha?: HaStatus | undefined;
 };
 
 /** Sums the answers of the workers over the listeners and targets of the running configuration. */
@@ -107,8 +120,13 @@ export function sumStatus(parts: StatusParts): NodeStatus {
   }));
   const { node } = parts.config;
   const { version, pid, state, generation, uptimeSeconds } = parts;
-  const degraded = [...degradedWorkers(workers), ...degradedKernel(parts.kernel), ...pools.flatMap(degradedTargets)];
-  return { node, version, pid, state, generation, uptimeSeconds, workers, listeners, pools, degraded };
+  const degraded = [
+    ...degradedWorkers(workers),
+    ...degradedKernel(parts.kernel),
+    ...degradedHa(parts.ha),
+    ...pools.flatMap(degradedTargets),
+  ];
+  return { node, version, pid, state, generation, uptimeSeconds, workers, listeners, pools, ha: parts.ha, degraded };
 }
 
 function summarizeSlot(slot: Slot, answered: boolean): WorkerSummary {
@@ -133,11 +151,7 @@ function degradedKernel(kernel: KernelStatus | undefined): string[] {
   return [`the kernel engine's rules are not as they should be: ${kernel.failure}`];
 }
 
-function sumListener(
-  answers: readonly WorkerStatus[],
-  name: string,
-  kernel: KernelStatus | undefined,
-): ListenerCounters {
+function sumListener(answers: readonly WorkerStatus[], name: string, kernel: KernelStatus | undefined): ListenerCounts {
   const sum = listenerCounters();
   const carried = kernel?.carried.listeners.get(name);
   if (carried !== undefined) addListenerCounts(sum, carried);
@@ -160,7 +174,7 @@ function sumListener(
       addByCode(sum.drops, counters.drops);
     }
   }
-  return sum;
+  return carried === undefined || carried.traffic !== undefined ? sum : withoutListenerTraffic(sum);
 }
 
 function addByCode(sum: Record<string, number>, counts: Readonly<Record<string, number>>): void {
@@ -221,7 +235,7 @@ function sumTarget(
     lastOutput: judged?.lastOutput,
     outForMs: unhealthy.reduce((most, status) => Math.max(most, status.outForMs), 0),
     active,
-    counters,
+    counters: carried.some(({ traffic }) => traffic === undefined) ? withoutTargetTraffic(counters) : counters,
   };
 }
 

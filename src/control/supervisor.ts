@@ -9,9 +9,12 @@ import { socketInode } from "../io/listening-socket.ts";
 import { claimLogPath } from "../io/log-path.ts";
 import { createProbers } from "../io/prober.ts";
 import type { Config } from "../model/config.ts";
+import { movingAddresses } from "../model/virtual-router.ts";
 import { toSnapshot } from "../state/snapshot.ts";
+import type { VrrpOrder } from "../state/vrrp-protocol.ts";
 import { AddressWatch } from "./address-watch.ts";
 import { type ClientExplanation, explainClient } from "./client-explanation.ts";
+import { type HaStatus, HighAvailability } from "./ha/high-availability.ts";
 import { HealthChecks } from "./health-checks.ts";
 import type { HeartbeatConfig } from "./heartbeat.ts";
 import { refuseChange } from "./judge-change.ts";
@@ -65,6 +68,7 @@ export class Supervisor {
   readonly #fleet: WorkerFleet;
   readonly #health: HealthChecks;
   readonly #kernel: KernelEngine;
+  readonly #ha: HighAvailability;
   readonly #addresses = new AddressWatch(() => this.#takeUpAddresses());
   readonly #reloads = new Turns<ReloadOutcome>(() => this.#reloadOnce());
   #config: Config;
@@ -99,6 +103,16 @@ export class Supervisor {
       },
       toSnapshot(config, 1),
     );
+    this.#ha = new HighAvailability({
+      node: config.node,
+      log,
+      clock,
+      dataPlane: {
+        workersServing: () => this.#workersServing(),
+        hasEligibleTarget: (pool) => this.#hasEligibleTarget(pool),
+      },
+      addressesMoved: () => this.#addresses.look(),
+    });
   }
 
   /** Opens the sockets, so that clients wait from here on; returns all failures, the access log's among them. */
@@ -108,7 +122,8 @@ export class Supervisor {
     if (engines.ok) this.#engines = engines.value;
     const planned = this.#planSockets(this.#config, this.#engines);
     if (planned.ok) this.#fleet.hold(planned.plan.next);
-    return [...log, ...(engines.ok ? [] : engines.failures), ...(planned.ok ? [] : planned.failures)];
+    const opened = [...(engines.ok ? [] : engines.failures), ...(planned.ok ? [] : planned.failures)];
+    return [...log, ...opened, ...this.#ha.judge(this.#config)];
   }
 
   /** Starts the workers on the open sockets; returns what the kernel engine failed with, and has started nothing then. */
@@ -140,6 +155,11 @@ export class Supervisor {
     return this.#reloads.ask();
   }
 
+  /** Gives the floating addresses up in order, while the workers serve; to be awaited before `drain`. */
+  resign(): Promise<void> {
+    return this.#ha.resign();
+  }
+
   /** Lets the workers finish what they have within the deadline. Once more with 0 to hurry. */
   drain(deadlineMs: Milliseconds): void {
     this.#addresses.stop();
@@ -164,6 +184,16 @@ export class Supervisor {
     return explainClient(listener, pools, address, (pool, target) => this.#health.takesWork(pool, target));
   }
 
+  /** An operator's order to a virtual router. Codes: vip.*, vrrp.denied.*. */
+  orderVip(name: string, order: VrrpOrder): Promise<Result<true>> {
+    return this.#ha.order(name, order);
+  }
+
+  /** undefined without virtual routers. */
+  vips(): Promise<HaStatus | undefined> {
+    return this.#ha.status();
+  }
+
   get config(): Config {
     return this.#config;
   }
@@ -178,7 +208,7 @@ export class Supervisor {
   }
 
   async status(): Promise<NodeStatus> {
-    const answers = await this.#fleet.status();
+    const [answers, ha] = await Promise.all([this.#fleet.status(), this.#ha.status()]);
     const { version, clock } = this.#options;
     return sumStatus({
       config: this.#config,
@@ -191,6 +221,7 @@ export class Supervisor {
       answers,
       judged: (pool, address) => this.#health.judged(pool, address),
       kernel: this.#kernel.status(),
+      ha,
     });
   }
 
@@ -220,7 +251,8 @@ export class Supervisor {
     const refusals = refuseChange(this.#config, loaded.config);
     if (refusals.length > 0) return { ok: false, problems: refusals };
     const log = claimLog(loaded.config);
-    if (log.length > 0) return { ok: false, problems: log.map((failure) => failure.detail) };
+    const wrong = [...log, ...this.#ha.judge(loaded.config)];
+    if (wrong.length > 0) return { ok: false, problems: wrong.map((failure) => failure.detail) };
     const refused = (failures: readonly Failure[]) =>
       ({ ok: false, problems: failures.map(({ detail }) => detail) }) as const;
     const { config, warnings } = loaded;
@@ -253,10 +285,27 @@ export class Supervisor {
     }
     this.#fleet.takeUp(toSnapshot({ ...config, listeners: proxied(config, engines.chosen) }, generation), plan);
     this.#takeUpAddresses();
+    await this.#ha.apply(config);
+  }
+
+  /** Undefined while the first ones are starting. */
+  #workersServing(): number | undefined {
+    const { slots, settledTold } = this.#fleet.state;
+    const serving = slots.filter(({ served, phase }) => served && phase !== "gone" && phase !== "draining").length;
+    return serving === 0 && settledTold === 0 ? undefined : serving;
+  }
+
+  #hasEligibleTarget(name: string): boolean {
+    const pool = this.#config.pools.find((one) => one.name === name);
+    return (pool?.targets ?? []).some(
+      ({ intent, address }) => intent === "up" && this.#health.takesWork(name, address),
+    );
   }
 
   #planSockets(config: Config, { chosen }: JudgedEngines): SocketPlanResult {
-    return planSockets(this.#fleet.bounds, proxied(config, chosen), config.workers, this.#addresses.current());
+    const floating = new Set(config.ha.virtualRouters.flatMap(movingAddresses).map(({ address }) => address));
+    const here = this.#addresses.current();
+    return planSockets(this.#fleet.bounds, proxied(config, chosen), config.workers, here, floating);
   }
 
   #ownSockets(): ReadonlySet<number> {

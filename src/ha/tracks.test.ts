@@ -78,3 +78,28 @@ test("weight 0 is in fault while down, reversed while up, and awaited while unkn
   assert.equal(awaitsTracks(plain, { chk: "down" }), false);
   assert.equal(awaitsTracks(routerOf({ tracks: [entry(5)] }), {}), false);
 });
+
+// [weight, reverse, number, priority that 100 becomes, in fault]: seen with keepalived 2.2.7, but for the reversed ones.
+const numbers: readonly (readonly [number, boolean, number, number, boolean])[] = [
+  [1, false, 5, 105, false],
+  [1, false, 0, 100, false],
+  [1, false, -20, 80, false],
+  [2, false, -20, 60, false],
+  [1, false, 400, 254, false],
+  [1, false, -253, 1, false],
+  [1, false, -400, 1, true],
+  [-1, false, 30, 70, false],
+  [1, true, 30, 70, false],
+  [0, false, 0, 100, false],
+  [0, false, 7, 100, true],
+  [0, true, 0, 100, true],
+];
+
+for (const [weight, reverse, number, priority, fault] of numbers) {
+  const what = `${reverse ? "reversed " : ""}weight ${weight}`;
+  test(`a file that says ${number} makes 100 with ${what} into ${priority}${fault ? ", and a fault" : ""}`, () => {
+    assert.equal(priorityWith(entry(weight, reverse), number), priority);
+    const router = routerOf({ tracks: [entry(weight, reverse)] });
+    assert.deepEqual(tracksInFault(router, { chk: number }), fault ? ["chk"] : []);
+  });
+}

@@ -4,8 +4,11 @@
 
 import type { TrackEntry, VirtualRouter } from "../model/virtual-router.ts";
 
-/** `unknown` until the first outcome: it moves no priority, and with weight 0 it keeps the virtual router in init. */
-export type Standing = "unknown" | "up" | "down";
+/**
+ * `unknown` until the first outcome: it moves no priority, and with weight 0 it keeps the virtual router in init. A number is
+ * what a tracked file says: it counts as often as the weight says.
+ */
+export type Standing = "unknown" | "up" | "down" | number;
 
 export type TrackPolicy = {
   /** So many passed outcomes in a row bring it up, so many failed ones down; the very first outcome decides alone. */
@@ -14,7 +17,7 @@ export type TrackPolicy = {
 };
 
 export type TrackState = {
-  readonly standing: Standing;
+  readonly standing: Exclude<Standing, number>;
   /** Outcomes in a row that contradict the standing. */
   readonly against: number;
 };
@@ -38,13 +41,18 @@ export type Standings = Readonly<Record<string, Standing>>;
 
 /**
  * What a track adds to the priority: its weight while it is up if that is above 0, its weight while it is down if that is
- * below; `reverse` turns the sign, so that being up costs or being down gains. 0 while unknown, and for weight 0.
+ * below; a file's number times the weight. `reverse` turns the sign, so that being up costs or being down gains. 0 while
+ * unknown, and for weight 0.
  */
 export function weightOf(entry: TrackEntry, standing: Standing): number {
+  const signed = entry.reverse ? -entry.weight : entry.weight;
+  if (typeof standing === "number") return Math.max(-weightMax, Math.min(weightMax, standing * signed)) || 0;
   const counts = (entry.weight > 0 && standing === "up") || (entry.weight < 0 && standing === "down");
-  if (!counts) return 0;
-  return entry.reverse ? -entry.weight : entry.weight;
+  return counts ? signed : 0;
 }
+
+/** Of one track. A file's number may say more; less than the negative of it is a fault. */
+const weightMax = 253;
 
 /**
  * The priority that is advertised: the configured one and all weights, kept within 1 to 254. The owner's 255 never moves
@@ -57,13 +65,18 @@ export function effectivePriority(router: VirtualRouter, standings: Standings): 
   return Math.min(254, Math.max(1, total));
 }
 
-/** Names of tracks of weight 0 that put the virtual router into fault: down, or, reversed, up. */
+/**
+ * Names of tracks that put the virtual router into fault: of weight 0 and down, or, reversed, up; of weight 0 and a file's
+ * number other than 0; a file's number that times the weight is below -253. keepalived vrrp_track.c.
+ */
 export function tracksInFault(router: VirtualRouter, standings: Standings): readonly string[] {
-  const names: string[] = [];
-  for (const { name, weight, reverse } of router.tracks) {
-    if (weight === 0 && standings[name] === (reverse ? "up" : "down")) names.push(name);
-  }
-  return names;
+  return router.tracks.filter((entry) => isInFault(entry, standings[entry.name] ?? "unknown")).map(({ name }) => name);
+}
+
+function isInFault({ weight, reverse }: TrackEntry, standing: Standing): boolean {
+  if (typeof standing !== "number") return weight === 0 && standing === (reverse ? "up" : "down");
+  if (weight === 0) return (standing !== 0) !== reverse;
+  return standing * (reverse ? -weight : weight) < -weightMax;
 }
 
 /** True while a track of weight 0 has not said anything: keepalived waits for it before it takes part in the election. */

@@ -43,11 +43,14 @@ const sigUnblock = 1;
 /** sizeof(sigset_t) of glibc and musl. */
 const signalSetBytes = 128;
 
-export type SocketOption = "reuseAddress" | "reusePort" | "v6Only";
+export type SocketOption = "reuseAddress" | "reusePort" | "v6Only" | "freeBind" | "freeBindV6";
 const optionNumbers: Record<SocketOption, { readonly level: number; readonly name: number }> = {
   reuseAddress: { level: 1, name: 2 },
   reusePort: { level: 1, name: 15 },
   v6Only: { level: 41, name: 26 },
+  // An address that the machine does not have, or not yet.
+  freeBind: { level: 0, name: 15 },
+  freeBindV6: { level: 41, name: 78 },
 };
 
 /** Options that take a number. The `Forced` ones go beyond the machine's limits and need CAP_NET_ADMIN. Sizes in bytes. */

@@ -76,6 +76,17 @@ test("an address that no interface has says so", () => {
   assert.ok(!told.ok && told.failure.detail.includes("ip addr"));
 });
 
+test("a floating address is bound before the machine has it, in both families", () => {
+  for (const host of ["192.0.2.77", "2001:db8::77"]) {
+    for (const transport of ["tcp", "udp"] as const) {
+      const bind = { host, port: 18_080, transport };
+      assert.equal(code(probeAddress(bind)), "listener.bind.addressNotAvailable");
+      assert.equal(code(probeAddress({ ...bind, floating: true })), "free");
+      closeListening(fd(bindShared({ ...bind, floating: true })));
+    }
+  }
+});
+
 test("a v6 wildcard leaves the v4 port alone", async (t) => {
   const port = await somePort();
   const v6 = bindShared({ host: "::", port });

@@ -23,8 +23,13 @@ import {
 } from "./libc.ts";
 import { findPortHolders, type PortHolder, type Transport } from "./port-holder.ts";
 
-/** Without a transport it is TCP. */
-type Bind = { readonly host: string; readonly port: number; readonly transport?: Transport };
+/** Without a transport it is TCP. A floating address need not be here now: clients are served once it is. */
+type Bind = {
+  readonly host: string;
+  readonly port: number;
+  readonly transport?: Transport;
+  readonly floating?: boolean;
+};
 
 /**
  * What the kernel keeps for a worker that does not read just now; what comes beyond is lost. Linux doubles it, for its
@@ -95,13 +100,18 @@ function openBound(bind: Bind, options: readonly SocketOption[]): Result<number>
   }
   const socket = bind.transport === "udp" ? datagramSocket(address.family) : streamSocket(address.family);
   if (!socket.ok) return bad(describeCall(bind, "socket", socket));
-  const wanted = address.family === addressFamily.v6 ? [...options, "v6Only" as const] : options;
+  const wanted = [...options, ...familyOptions(address.family, bind.floating === true)];
   for (const option of wanted) {
     const set = setOption(socket.value, option);
     if (!set.ok) return closeAfter(socket.value, describeCall(bind, "setsockopt", set));
   }
   const bound = bindSocket(socket.value, address.bytes);
   return bound.ok ? good(socket.value) : closeAfter(socket.value, describeCall(bind, "bind", bound));
+}
+
+function familyOptions(family: number, floating: boolean): readonly SocketOption[] {
+  if (family === addressFamily.v6) return floating ? ["v6Only", "freeBindV6"] : ["v6Only"];
+  return floating ? ["freeBind"] : [];
 }
 
 function closeAfter(fd: number, why: Failure): Result<number> {

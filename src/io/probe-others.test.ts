@@ -72,6 +72,8 @@ test("a command's exit status decides, and the start of its output is told", asy
   assert.equal((await probe(t, sh("kill -TERM $$"), 81)).code, "probe.command.signal");
   assert.equal((await probe(t, { kind: "command", command: ["/no/such/program"] }, 81)).code, "probe.command.missing");
   assert.equal((await probe(t, { kind: "command", command: ["/etc/passwd"] }, 81)).code, "probe.command.denied");
+  const within = await probe(t, { kind: "command", command: ["/etc/passwd/program"] }, 81);
+  assert.equal(within.code, "probe.command.missing");
 });
 
 function isAlive(pid: number): boolean {

@@ -1,6 +1,7 @@
 // The whole configuration of a node after decoding: what the control plane diffs and what a snapshot is cut from.
 
 import type { Milliseconds } from "../core/clock.ts";
+import type { HaConfig } from "./ha.ts";
 import type { Listener } from "./listener.ts";
 import type { Pool } from "./pool.ts";
 
@@ -30,7 +31,11 @@ export type Config = {
   readonly kernel: {
     /** The rules stay when the program stops: the kernel goes on balancing to the targets as they were. */
     readonly keepOnStop: boolean;
+    /** Packets and bytes of every target are counted, for a look-up a packet. */
+    readonly countTraffic: boolean;
   };
   readonly listeners: readonly Listener[];
   readonly pools: readonly Pool[];
+  /** Floating addresses; `haNone` without any. */
+  readonly ha: HaConfig;
 };

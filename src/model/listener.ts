@@ -167,6 +167,8 @@ export type TcpListener = {
     /** Client connections of the listener on this node. The next ones wait in the backlog. */
     readonly connectionsMax: number;
   };
+  /** Its limit stands in the file, here or under `defaults`: the kernel engine counts for no other, since counting costs. */
+  readonly limitStated: boolean;
   readonly backlog: number;
 };
 
@@ -190,6 +192,8 @@ export type UdpListener = {
     /** Flows of the listener on this node. When full, the flow that was silent longest gives way, counted. */
     readonly flowsMax: number;
   };
+  /** As of a TCP listener. */
+  readonly limitStated: boolean;
 };
 
 /** Whoever carries it: layer 4. */

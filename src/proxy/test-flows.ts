@@ -96,6 +96,7 @@ export function flowSnapshot(generation: number, options: FlowWorldOptions): Sna
     preserveClientAddress: false,
     timeouts: { flow: 60_000 },
     limits: { flowsMax: 10_000 },
+    limitStated: false,
     ...options.listener,
   };
   const pool: Pool = {

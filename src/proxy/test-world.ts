@@ -107,6 +107,7 @@ export const testTcpListener: TcpListener = {
   timeouts: { clientHeader: 10_000, connect: 2_000, send: 15_000, tunnel: 100_000 },
   retry: { triesMax: 3, timeMax: 0 },
   limits: { connectionsMax: 10_000 },
+  limitStated: false,
   backlog: 511,
 };
 

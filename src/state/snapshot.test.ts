@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Config } from "../model/config.ts";
+import { haNone } from "../model/ha.ts";
 import { toSnapshot } from "./snapshot.ts";
 
 test("a snapshot shares what workers need of a configuration and leaves out what only control needs", () => {
@@ -10,7 +11,8 @@ test("a snapshot shares what workers need of a configuration and leaves out what
     workers: 3,
     drainTimeout: 30_000,
     accessLog: undefined,
-    kernel: { keepOnStop: false },
+    kernel: { keepOnStop: false, countTraffic: false },
+    ha: haNone,
     listeners: [],
     pools: [
       {

@@ -9,15 +9,28 @@ import { root, runProgram, startProgram, temporaryDirectory, until } from "./kit
 
 const examples = readdirSync(join(root, "examples")).filter((name) => name.endsWith(".yaml"));
 
-/** Its own loopback, and empty directories where programs keep sockets and logs. */
+/**
+ * Its own loopback, empty directories where programs keep sockets and logs, and what the examples of floating addresses
+ * name: an Ethernet interface in the network of their addresses, and two programs.
+ */
 const alone = [
   "set -e",
   "mount --make-rprivate /",
   "mount -t tmpfs tmpfs /run",
   "mount -t tmpfs tmpfs /var/log",
+  "mount -t tmpfs tmpfs /usr/local/bin",
+  "printf '#!/bin/sh\\nexit 0\\n' > /usr/local/bin/check-disk",
+  "printf '#!/bin/sh\\nexec sleep 600\\n' > /usr/local/bin/pump",
+  "chmod +x /usr/local/bin/check-disk /usr/local/bin/pump",
   "ip link set lo up",
+  "ip link add eth0 type veth peer name other",
+  "ip address add 10.0.4.2/24 dev eth0",
+  "ip link set eth0 up",
+  "ip link set other up",
   'exec "$@"',
 ].join("\n");
+
+const inside = ["--net", "--mount", "sh", "-c", alone, "sh", join(root, "evenkeel")];
 
 test("there are examples", () => assert.ok(examples.length >= 4));
 
@@ -26,7 +39,7 @@ describe("an example boots as it stands", { skip: process.getuid?.() === 0 ? fal
     test(name, async (t) => {
       const socket = join(temporaryDirectory(t), "admin.sock");
       const file = join(root, "examples", name);
-      const command = ["--net", "--mount", "sh", "-c", alone, "sh", join(root, "evenkeel"), "run", "-c", file];
+      const command = [...inside, "run", "-c", file];
       const program = startProgram(t, "unshare", command, { env: { ...process.env, EVENKEEL_SOCKET: socket } });
       await until(
         `${name} is ready`,
@@ -42,7 +55,7 @@ describe("an example boots as it stands", { skip: process.getuid?.() === 0 ? fal
     });
 
     test(`${name} is valid without a warning`, async (t) => {
-      const validated = await runProgram(t, join(root, "evenkeel"), ["validate", "-c", join(root, "examples", name)]);
+      const validated = await runProgram(t, "unshare", [...inside, "validate", "-c", join(root, "examples", name)]);
       assert.equal(validated.stdout.trim(), "configuration is valid", validated.stderr);
     });
   }

@@ -54,6 +54,12 @@ pools:
   const place = (port: number) => ({ host: top.virtualAddress.v4, port });
   const open = (id: string, port = 9_900) => client.ask<string>("open", { id, ...place(port) });
   const say = (id: string, line: string) => client.ask<string>("say", { id, line });
+  const rules = () =>
+    top.balancers[0].run(scope, "nft", ["--stateless", "--terse", "list", "table", "inet", "evenkeel"]);
+  const passed = async (count: number) => {
+    const from = await client.ask<number>("loadCount");
+    await until("load", async () => (await client.ask<number>("loadCount")) > from + count);
+  };
   const close = (id: string) => client.ask("close", { id });
   const send = (id: string, text: string, port = 9_902, waitMs = 5_000) =>
     client.ask<string>("datagram", { id, ...place(port), text, waitMs });
@@ -118,8 +124,8 @@ pools:
     await node.reload(body(intents(), "", [0, 1]));
     await until("the flow's next target", async () => /^target[12] /.test(await send(flow, "next", 9_902, 200)));
     const listed = await top.balancers[0].run(scope, "nft", ["list counters"]);
-    assert.doesNotMatch(listed.stdout, /to-datagrams-10\.45\.2\.23_9000/);
-    assert.match(listed.stdout, /to-beside-10\.45\.2\.23_9000/);
+    assert.doesNotMatch(listed.stdout, /begun-datagrams-10\.45\.2\.23_9000/);
+    assert.match(listed.stdout, /begun-beside-10\.45\.2\.23_9000/);
     await node.reload(body());
   });
 
@@ -154,10 +160,6 @@ pools:
 
   test("no client fails while targets drain, weights change and rules are rebuilt", async () => {
     await client.ask("startLoad", { ...place(9_900), parallel: 8 });
-    const passed = async (count: number) => {
-      const from = await client.ask<number>("loadCount");
-      await until("load", async () => (await client.ask<number>("loadCount")) > from + count);
-    };
     await passed(50);
     for (let round = 0; round < 6; round++) {
       await node.reload(body(intents("drain")));
@@ -170,9 +172,32 @@ pools:
     const { connections, errors } = await client.ask<LoadResult>("stopLoad");
     assert.deepEqual(errors, []);
     assert.ok(connections > 100);
-    const listed = await top.balancers[0].run(scope, "nft", ["--terse", "list", "table", "inet", "evenkeel"]);
+    const listed = await rules();
     assert.equal(listed.stdout.match(/^\tchain go-echo-/gm)?.length, 1);
     assert.equal(listed.stdout.match(/^\tmap slots-echo-/gm)?.length, 1);
+  });
+
+  test("no client fails while traffic is counted and no more, and while a limit comes and goes", async () => {
+    const { stdout: quiet } = await rules();
+    assert.doesNotMatch(quiet, /type filter hook|ct count/);
+    const echo = async () => (await node.status()).listeners.find(({ name }) => name === "echo")?.counters;
+    assert.equal((await echo())?.bytesToClients, undefined);
+    assert.ok(((await echo())?.connectionsAccepted ?? 0) > 100);
+    await client.ask("startLoad", { ...place(9_900), parallel: 8 });
+    await passed(20);
+    for (let round = 0; round < 4; round++) {
+      await node.reload(`kernel: { countTraffic: true }${body()}`);
+      await until("traffic", async () => ((await echo())?.bytesToClients ?? 0) > 0);
+      await passed(20);
+      await node.reload(`defaults: { limits: { connections: 5000, flows: 5000 } }${body()}`);
+      assert.match((await rules()).stdout, /ct count over 5000 counter name "?full-echo"? drop/);
+      await passed(20);
+      await node.reload(body());
+    }
+    assert.deepEqual((await client.ask<LoadResult>("stopLoad")).errors, []);
+    // What was made anew stands elsewhere in the list.
+    const sorted = (text: string) => text.split("\n").toSorted();
+    assert.deepEqual(sorted((await rules()).stdout), sorted(quiet));
   });
 
   test("a target that its health check finds dead is left at once", async () => {

@@ -250,7 +250,7 @@ pools: { four: ${poolText(top, "v4", { more: pool })} }
       balance,
     );
     const six = { ...four, name: "six", targets: [targetOf("[2001:db8::1]:80"), targetOf("[2001:db8::2]:80")] };
-    const more = { preserveClientAddress };
+    const more = { preserveClientAddress, limitStated: preserveClientAddress };
     const routes = [{ name: "r", host: { kind: "any" } as const, pool: "six" }];
     const listeners = [
       tcpOf("ip", "10.0.0.9", 80, more),
@@ -262,7 +262,10 @@ pools: { four: ${poolText(top, "v4", { more: pool })} }
       udpOf("usix", "2001:db8::9", 81, { ...more, pool: "six" }),
       udpOf("usix-any", "::", 80, { ...more, pool: "six" }),
     ];
-    return planKernel(listeners, [four, six], { routeLocalnet: preserveClientAddress });
+    return planKernel(listeners, [four, six], {
+      routeLocalnet: preserveClientAddress,
+      countTraffic: preserveClientAddress,
+    });
   }
 
   test("the kernel gives every client the target that our own hash says, whichever engine carries it", async (t) => {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Layer4Listener } from "../../model/listener.ts";
-import type { Pool, Target } from "../../model/pool.ts";
+import type { Target } from "../../model/pool.ts";
 import { changeStructure, contentsOf, slotChange, type TableContents, targetsGone } from "./change.ts";
 import { type KernelPlan, nothingPlanned, planKernel } from "./plan.ts";
 import { takeStock } from "./table-stock.ts";
@@ -14,10 +14,12 @@ const second = targetOf("10.1.0.2:80");
 function planOf(
   listeners: readonly Layer4Listener[] = [tcpOf("echo", "10.0.0.9", 80)],
   targets: readonly Target[] = [first, second],
-  pool: Partial<Pool> = {},
+  countTraffic = false,
 ): KernelPlan {
-  return planKernel(listeners, [{ ...poolOf("app", targets), ...pool }], { routeLocalnet: false });
+  return planKernel(listeners, [poolOf("app", targets)], { routeLocalnet: false, countTraffic });
 }
+
+const limited = tcpOf("echo", "10.0.0.9", 80, { limitStated: true });
 
 const nobodyAnywhere = (): SlotOwner[] => [];
 
@@ -34,10 +36,9 @@ test("a plan that is carried out needs no change, nor does another health, weigh
 test("a new listener is built where nobody reaches it, then reached, and nothing is removed", () => {
   const { prepare, switch: switched, clean } = change(nothingPlanned, planOf());
   const [carried] = planOf().carried;
-  const { chain, slots, room } = carried!.names;
+  const { chain, slots } = carried!.names;
   assert.match(prepare, new RegExp(`add chain inet evenkeel ${chain}\n`));
   assert.match(prepare, new RegExp(`add map inet evenkeel ${slots} `));
-  assert.match(prepare, new RegExp(`add rule inet evenkeel ${room} ct count over 10000 counter name full-echo drop\n`));
   assert.match(prepare, /add element inet evenkeel hide-bind4 \{ 10\.0\.0\.9 \. tcp \. 80 \. 10\.1\.0\.1 \. 80, /);
   assert.doesNotMatch(prepare, /add element inet evenkeel bind4/);
   assert.equal(switched, `add element inet evenkeel bind4 { 10.0.0.9 . tcp . 80 : goto ${chain} }\n`);
@@ -64,12 +65,12 @@ test("a listener that goes is unreached before anything of it is removed", () =>
 });
 
 test("another number of slots is another chain and map beside the old, switched in one transaction; the limit stays", () => {
-  const before = planOf();
-  const after = planOf(undefined, [first, targetOf(second.address, { weight: 6 })]);
+  const before = planOf([limited]);
+  const after = planOf([limited], [first, targetOf(second.address, { weight: 6 })]);
   const { prepare, switch: switched, clean } = change(before, after);
   const [old, next] = [before.carried[0]!.names, after.carried[0]!.names];
   assert.notEqual(old.chain, next.chain);
-  assert.equal(old.room, next.room);
+  assert.ok(old.room !== undefined && old.room === next.room);
   assert.equal(
     switched,
     "delete element inet evenkeel bind4 { 10.0.0.9 . tcp . 80 }\n" +
@@ -80,26 +81,62 @@ test("another number of slots is another chain and map beside the old, switched 
   assert.ok(clean.includes(`delete map inet evenkeel ${old.slots}\n`));
 });
 
+test("a limit that the file does not state costs no rule; stated, its chain comes with it and goes with it", () => {
+  const [bare, bound] = [planOf(), planOf([limited])];
+  const { chain, room } = bound.carried[0]!.names;
+  assert.notEqual(bare.carried[0]!.names.chain, chain);
+  assert.doesNotMatch(change(nothingPlanned, bare).prepare, /ct count|jump/);
+  const stated = change(bare, bound);
+  assert.match(
+    stated.prepare,
+    new RegExp(`add rule inet evenkeel ${room} ct count over 10000 counter name full-echo drop`),
+  );
+  assert.match(stated.prepare, new RegExp(`add rule inet evenkeel ${chain} jump ${room}\n`));
+  // What it refused stays counted when it is withdrawn.
+  assert.doesNotMatch(stated.prepare + stated.clean, /(?:add|delete) counter/);
+  assert.ok(change(bound, bare).clean.includes(`delete chain inet evenkeel ${room}\n`));
+});
+
+test("traffic is counted where it is asked for: no packet of a connection under way meets a rule otherwise", () => {
+  const [plain, counting] = [planOf(), planOf(undefined, undefined, true)];
+  assert.doesNotMatch(baseText() + change(nothingPlanned, plain).prepare, /type filter hook/);
+  assert.equal(contentsOf(plain).counters.size, 1 + 2);
+  const on = change(plain, counting);
+  assert.equal(on.switch, "");
+  assert.equal(on.clean, "");
+  assert.match(on.prepare, /add chain inet evenkeel traffic-in \{ type filter hook prerouting priority -80; /);
+  assert.match(on.prepare, /add element inet evenkeel count-from-bind4 /);
+  const off = change(counting, plain);
+  assert.equal(off.prepare + off.switch, "");
+  // Nothing is deleted that something still leads to.
+  assert.match(
+    off.clean,
+    /^(?:delete element .*\n){2}(?:flush chain .*\n){2}(?:delete chain .*\n){2}(?:delete counter .*\n){4}$/,
+  );
+  assert.equal(planOf([], undefined, true).countTraffic, false);
+});
+
 test("a target that comes or goes takes its counters along; its neighbours keep theirs", () => {
   const three = targetOf("10.1.0.3:80");
-  const { prepare } = change(planOf(), planOf(undefined, [first, second, three]));
+  const counting = (targets: readonly Target[]) => planOf(undefined, targets, true);
+  const { prepare } = change(counting([first, second]), counting([first, second, three]));
   assert.match(prepare, /add counter inet evenkeel to-echo-10\.1\.0\.3_80\n/);
   assert.doesNotMatch(prepare, /counter inet evenkeel \S+10\.1\.0\.1_80\n/);
-  const { clean } = change(planOf(undefined, [first, second, three]), planOf());
+  const { clean } = change(counting([first, second, three]), counting([first, second]));
   assert.match(clean, /delete counter inet evenkeel from-echo-10\.1\.0\.3_80\n/);
 });
 
 test("of a predecessor's table everything that could differ under the same name is written anew, the rest is kept or removed", () => {
-  const [carried] = planOf().carried;
-  const { chain, slots, room, full } = carried!.names;
+  const plan = planOf([limited], undefined, true);
+  const { chain, slots, room = "", full } = plan.carried[0]!.names;
   const known: TableContents = {
-    chains: new Set([chain, room, "go-other-0123456789"]),
+    chains: new Set([chain, room, "go-other-0123456789", "traffic-in", "traffic-out"]),
     maps: new Set([slots, "slots-other-0123456789"]),
     counters: new Set([full, "full-other"]),
     elements: undefined,
   };
   const owners = [first, undefined, second];
-  const { prepare, switch: switched, clean } = changeStructure(known, planOf(), () => owners);
+  const { prepare, switch: switched, clean } = changeStructure(known, plan, () => owners);
   assert.match(prepare, /flush set inet evenkeel hide-any6\n/);
   assert.match(prepare, /flush map inet evenkeel count-to-bind4\nadd element/);
   assert.ok(prepare.includes(`flush map inet evenkeel ${slots}\n`));
@@ -138,9 +175,9 @@ test("no two names are the same that stand for different things, and none needs 
     tcpOf("a", "10.0.0.9", 80),
     tcpOf("a-10.1.0.1_80", "10.0.0.9", 81),
     udpOf("9.b_c-", "0.0.0.0", 80),
-    tcpOf("d", "0.0.0.0", 82, { limits: { connectionsMax: 5 } }),
+    tcpOf("d", "0.0.0.0", 82, { limits: { connectionsMax: 5 }, limitStated: true }),
   ];
-  const { chains, maps, counters } = contentsOf(planOf(listeners));
+  const { chains, maps, counters } = contentsOf(planOf(listeners, undefined, true));
   const names = [...chains, ...maps, ...counters];
   assert.equal(new Set(names).size, names.length);
   assert.equal(counters.size, 4 + 4 * 2 * 3);

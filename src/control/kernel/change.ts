@@ -6,7 +6,15 @@
 
 import type { ElementChange } from "../../wire/netlink/nftables.ts";
 import { addressAndPort, hostNumber } from "../../wire/netlink/registers.ts";
-import { type Carried, type CarriedTarget, counterName, countKinds, type KernelPlan } from "./plan.ts";
+import {
+  type Carried,
+  type CarriedNames,
+  type CarriedTarget,
+  counterName,
+  countKinds,
+  type KernelPlan,
+  kindsCounted,
+} from "./plan.ts";
 import {
   bindKey,
   connectionKey,
@@ -19,6 +27,8 @@ import {
   objectText,
   roomText,
   type SlotOwner,
+  trafficHooks,
+  trafficText,
 } from "./table-text.ts";
 
 /** What the table holds beyond its base, by name. */
@@ -44,12 +54,13 @@ export type SlotsOf = (carried: Carried) => readonly SlotOwner[];
 
 /** What the table holds when a plan is carried out. */
 export function contentsOf(plan: KernelPlan): TableContents {
+  const kinds = kindsCounted(plan);
   const counters = plan.carried.flatMap((carried) => [
     carried.names.full,
-    ...carried.targets.flatMap((target) => countKinds.map((kind) => counterName(kind, carried.listener, target))),
+    ...carried.targets.flatMap((target) => kinds.map((kind) => counterName(kind, carried.listener, target))),
   ]);
   return {
-    chains: new Set(plan.carried.flatMap(({ names }) => [names.chain, names.room])),
+    chains: new Set([...plan.carried.flatMap(({ names }) => chainsOf(names)), ...hooksOf(plan)]),
     maps: new Set(plan.carried.map(({ names }) => names.slots)),
     counters: new Set(counters),
     elements: new Map([...dispatchElements(plan), ...connectionElements(plan)]),
@@ -68,9 +79,15 @@ export function changeStructure(from: TableContents, plan: KernelPlan, slotsOf: 
   const refilled = unknown ? plan.carried.filter(({ names }) => from.maps.has(names.slots)) : [];
   const prepare = [
     ...[...to.counters].filter((name) => !from.counters.has(name)).map((name) => objectText("add", "counter", name)),
-    ...plan.carried.filter(({ names }) => !from.chains.has(names.room)).map(roomText),
+    ...plan.carried.flatMap((carried) => {
+      const { room } = carried.names;
+      return room === undefined || from.chains.has(room) ? [] : [roomText(room, carried)];
+    }),
     ...plan.carried.filter(({ names }) => !from.chains.has(names.chain)).map((one) => listenerText(one, slotsOf(one))),
     ...addElements(from.elements, connections),
+    ...hooksOf(plan)
+      .filter((hook) => !from.chains.has(hook))
+      .map(trafficText),
     ...refilled.flatMap((carried) => refillText(carried, slotsOf(carried))),
   ];
   const switched = [
@@ -87,6 +104,14 @@ export function changeStructure(from: TableContents, plan: KernelPlan, slotsOf: 
     ...gone(from.counters, to.counters).map((name) => objectText("delete", "counter", name)),
   ];
   return { prepare: textOf(prepare), switch: textOf(switched), clean: textOf(clean) };
+}
+
+function chainsOf({ chain, room }: CarriedNames): readonly string[] {
+  return room === undefined ? [chain] : [chain, room];
+}
+
+function hooksOf(plan: KernelPlan): readonly (typeof trafficHooks)[number][] {
+  return plan.countTraffic ? trafficHooks : [];
 }
 
 function textOf(lines: readonly string[]): string {
@@ -111,7 +136,7 @@ function connectionElements(plan: KernelPlan): Elements {
     for (const target of carried.targets) {
       const key = connectionKey(carried, target);
       if (carried.masquerade) elements.get(hideSet(dispatch))?.set(key, "");
-      for (const kind of countKinds) {
+      for (const kind of kindsCounted(plan)) {
         elements.get(countMap(kind, dispatch))?.set(key, `"${counterName(kind, carried.listener, target)}"`);
       }
     }

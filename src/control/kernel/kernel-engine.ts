@@ -108,7 +108,7 @@ export class KernelEngine {
    * are the inodes of this program's sockets: what the kernel takes over from them is not taken. Codes: kernel.impossible,
    * listener.bind.inUse.
    */
-  judge(config: Pick<Config, "listeners" | "pools">, own: ReadonlySet<number>): JudgedResult {
+  judge(config: Pick<Config, "listeners" | "pools" | "kernel">, own: ReadonlySet<number>): JudgedResult {
     const machine: Machine | undefined = asksForKernel(config) ? this.#ports.readMachine() : undefined;
     const choices = chooseEngines(config, machine);
     if (!choices.ok) return choices;
@@ -116,7 +116,7 @@ export class KernelEngine {
     const workers = new Set(proxied(config, chosen));
     const carried = layer4Of(config).filter((listener) => !workers.has(listener));
     const routeLocalnet = machine !== undefined && routesLocalnet(machine);
-    const plan = planKernel(carried, config.pools, { routeLocalnet });
+    const plan = planKernel(carried, config.pools, { routeLocalnet, countTraffic: config.kernel.countTraffic });
     const failures = this.#findHolders(plan, own);
     return failures.length > 0 ? { ok: false, failures } : { ok: true, value: { chosen, plan } };
   }

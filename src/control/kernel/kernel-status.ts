@@ -1,21 +1,21 @@
 // The kernel's counters as the node's status tells them: of listeners and of targets. Pure; the change's way. The kernel
 // counts from the start of the table, so numbers outlive a reload and a crash of this program. Packets are counted where
-// datagrams are asked for: they are the same but for fragments.
+// datagrams are asked for: they are the same but for fragments. Traffic that is not counted is left out: 0 would be a lie.
 
 import type { CounterValue } from "../../io/netfilter.ts";
 import type { ListenerCounters, TargetCounters } from "../../state/counters.ts";
-import { type Carried, type CarriedTarget, counterName, countKinds, type KernelPlan } from "./plan.ts";
+import { type Carried, type CarriedTarget, type CountKind, counterName, type KernelPlan } from "./plan.ts";
 
 export type CarriedCounts = {
   /** Under way, ended ones not among them. */
   readonly open: number;
   /** Connections, or flows. */
   readonly begun: number;
-  readonly packetsTo: number;
-  readonly bytesTo: number;
-  readonly packetsFrom: number;
-  readonly bytesFrom: number;
+  /** Undefined: not counted. */
+  readonly traffic: TrafficCounts | undefined;
 };
+
+export type TrafficCounts = { readonly to: CounterValue; readonly from: CounterValue };
 
 export type CarriedListenerStatus = CarriedCounts & {
   readonly protocol: "tcp" | "udp";
@@ -53,10 +53,11 @@ export function readCarried(
   const targets = new Map<string, CarriedTargetStatus[]>();
   for (const carried of plan.carried) {
     const { listener, protocol, pool, names } = carried;
-    let sum: CarriedCounts = { open: 0, begun: 0, packetsTo: 0, bytesTo: 0, packetsFrom: 0, bytesFrom: 0 };
+    let sum: CarriedCounts = { open: 0, begun: 0, traffic: plan.countTraffic ? { to: none, from: none } : undefined };
     for (const target of carried.targets) {
-      const [begun, to, from] = countKinds.map((kind) => counters.get(counterName(kind, listener, target)) ?? none);
-      const counts = { open: open[pair++] ?? 0, ...countsOf(begun ?? none, to ?? none, from ?? none) };
+      const counted = (kind: CountKind) => counters.get(counterName(kind, listener, target)) ?? none;
+      const traffic = plan.countTraffic ? { to: counted("to"), from: counted("from") } : undefined;
+      const counts = { open: open[pair++] ?? 0, begun: counted("begun").packets, traffic };
       const key = targetKey(pool, target.address);
       targets.set(key, [...(targets.get(key) ?? []), { protocol, ...counts }]);
       sum = add(sum, counts);
@@ -71,54 +72,73 @@ export function pairsOf(plan: KernelPlan): ListenerTarget[] {
   return plan.carried.flatMap((carried) => carried.targets.map((target) => ({ carried, target })));
 }
 
-function countsOf(begun: CounterValue, to: CounterValue, from: CounterValue): Omit<CarriedCounts, "open"> {
-  return {
-    begun: begun.packets,
-    packetsTo: to.packets,
-    bytesTo: to.bytes,
-    packetsFrom: from.packets,
-    bytesFrom: from.bytes,
-  };
-}
-
 function add(one: CarriedCounts, other: CarriedCounts): CarriedCounts {
   return {
     open: one.open + other.open,
     begun: one.begun + other.begun,
-    packetsTo: one.packetsTo + other.packetsTo,
-    bytesTo: one.bytesTo + other.bytesTo,
-    packetsFrom: one.packetsFrom + other.packetsFrom,
-    bytesFrom: one.bytesFrom + other.bytesFrom,
+    traffic: addTraffic(one.traffic, other.traffic),
   };
+}
+
+function addTraffic(one: TrafficCounts | undefined, other: TrafficCounts | undefined): TrafficCounts | undefined {
+  if (one === undefined || other === undefined) return undefined;
+  return { to: addValue(one.to, other.to), from: addValue(one.from, other.from) };
+}
+
+function addValue(one: CounterValue, other: CounterValue): CounterValue {
+  return { packets: one.packets + other.packets, bytes: one.bytes + other.bytes };
 }
 
 /** Adds what the kernel counted of a listener to what the workers did. */
 export function addListenerCounts(sum: ListenerCounters, counts: CarriedListenerStatus): void {
-  sum.bytesFromClients += counts.bytesTo;
-  sum.bytesToClients += counts.bytesFrom;
-  if (counts.protocol === "tcp") {
-    sum.connectionsAccepted += counts.begun;
-    sum.connectionsOpen += counts.open;
+  const { protocol, begun, open, traffic, full } = counts;
+  if (protocol === "tcp") {
+    sum.connectionsAccepted += begun;
+    sum.connectionsOpen += open;
   } else {
-    sum.flowsOpened += counts.begun;
-    sum.flowsOpen += counts.open;
-    sum.datagramsFromClients += counts.packetsTo;
-    sum.datagramsToClients += counts.packetsFrom;
+    sum.flowsOpened += begun;
+    sum.flowsOpen += open;
+    sum.datagramsFromClients += traffic?.to.packets ?? 0;
+    sum.datagramsToClients += traffic?.from.packets ?? 0;
   }
-  if (counts.full === 0) return;
-  const code = counts.protocol === "tcp" ? "listener.connections" : "listener.flows";
-  sum.limits[code] = (sum.limits[code] ?? 0) + counts.full;
+  sum.bytesFromClients += traffic?.to.bytes ?? 0;
+  sum.bytesToClients += traffic?.from.bytes ?? 0;
+  if (full === 0) return;
+  const code = protocol === "tcp" ? "listener.connections" : "listener.flows";
+  sum.limits[code] = (sum.limits[code] ?? 0) + full;
 }
 
 /** The same of a target. */
 export function addTargetCounts(sum: TargetCounters, counts: CarriedTargetStatus): void {
-  sum.exchanges += counts.begun;
-  sum.bytesToTarget += counts.bytesTo;
-  sum.bytesFromTarget += counts.bytesFrom;
-  if (counts.protocol === "tcp") {
-    sum.connectionsOpened += counts.begun;
+  const { protocol, begun, traffic } = counts;
+  sum.exchanges += begun;
+  if (protocol === "tcp") {
+    sum.connectionsOpened += begun;
   } else {
-    sum.datagramsToTarget += counts.packetsTo;
-    sum.datagramsFromTarget += counts.packetsFrom;
+    sum.datagramsToTarget += traffic?.to.packets ?? 0;
+    sum.datagramsFromTarget += traffic?.from.packets ?? 0;
   }
+  sum.bytesToTarget += traffic?.to.bytes ?? 0;
+  sum.bytesFromTarget += traffic?.from.bytes ?? 0;
+}
+
+const listenerTraffic = ["bytesFromClients", "bytesToClients", "datagramsFromClients", "datagramsToClients"] as const;
+const targetTraffic = ["bytesToTarget", "bytesFromTarget", "datagramsToTarget", "datagramsFromTarget"] as const;
+
+type Without<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
+/** What a status tells of a listener: no traffic where the kernel carries some of it uncounted. */
+export type ListenerCounts = Without<ListenerCounters, (typeof listenerTraffic)[number]>;
+/** The same of a target. */
+export type TargetCounts = Without<TargetCounters, (typeof targetTraffic)[number]>;
+
+export function withoutListenerTraffic(counters: ListenerCounters): ListenerCounts {
+  const counts: ListenerCounts = { ...counters };
+  for (const name of listenerTraffic) delete counts[name];
+  return counts;
+}
+
+export function withoutTargetTraffic(counters: TargetCounters): TargetCounts {
+  const counts: TargetCounts = { ...counters };
+  for (const name of targetTraffic) delete counts[name];
+  return counts;
 }

@@ -27,8 +27,8 @@ export type Carried = {
   readonly loopback: boolean;
   /** Targets see this machine's address instead of the client's. */
   readonly masquerade: boolean;
-  /** Connections or flows at a time; the next one is dropped. */
-  readonly connectionsMax: number;
+  /** Connections or flows at a time, the next one is dropped; undefined: no limit but the machine's nf_conntrack_max. */
+  readonly connectionsMax: number | undefined;
   readonly pool: string;
   readonly choice: Choice;
   readonly targets: readonly CarriedTarget[];
@@ -40,15 +40,19 @@ export type CarriedNames = {
   /** Chain that its clients' first packets go to, and the map of slots in there. */
   readonly chain: string;
   readonly slots: string;
-  /** Chain that holds its limit: it outlives the other, or the count would begin anew. */
-  readonly room: string;
-  /** Counter of what met the limit. */
+  /** Chain that holds its limit, if it has one: it outlives the other, or the count would begin anew. */
+  readonly room: string | undefined;
+  /** Counter of what met the limit. It is there without one too: by it the table is known to be whole. */
   readonly full: string;
 };
 
-export type KernelPlan = { readonly carried: readonly Carried[] };
+export type KernelPlan = {
+  readonly carried: readonly Carried[];
+  /** Packets and bytes are counted for each target; false where there is none. */
+  readonly countTraffic: boolean;
+};
 
-export const nothingPlanned: KernelPlan = { carried: [] };
+export const nothingPlanned: KernelPlan = { carried: [], countTraffic: false };
 
 /** Rules of another shape under the same names would be taken for the same: count it up with any change of rules. */
 export const rulesVersion = 1;
@@ -56,6 +60,7 @@ export const rulesVersion = 1;
 export type PlanOptions = {
   /** The machine lets 127.0.0.1 out of the loopback interface (net.ipv4.conf.all.route_localnet). */
   readonly routeLocalnet: boolean;
+  readonly countTraffic: boolean;
 };
 
 /** `listeners` are those that the kernel is to carry: kernelObstacles found none, and each one's pool is in `pools`. */
@@ -65,7 +70,8 @@ export function planKernel(
   options: PlanOptions,
 ): KernelPlan {
   const byName = new Map(pools.map((pool) => [pool.name, pool]));
-  return { carried: listeners.map((listener) => carry(listener, byName, options)) };
+  const carried = listeners.map((listener) => carry(listener, byName, options));
+  return { carried, countTraffic: options.countTraffic && carried.length > 0 };
 }
 
 function carry(listener: Layer4Listener, pools: ReadonlyMap<string, Pool>, options: PlanOptions): Carried {
@@ -88,7 +94,7 @@ function carry(listener: Layer4Listener, pools: ReadonlyMap<string, Pool>, optio
     family: address.family,
     wildcard,
     loopback: address.family === 4 && wildcard && options.routeLocalnet,
-    connectionsMax: listener.protocol === "tcp" ? listener.limits.connectionsMax : listener.limits.flowsMax,
+    connectionsMax: limitOf(listener),
     choice,
     slotCount: choice === "source" ? sourceSlotCount : turnSlotCount(groupWeights(targets)),
   } as const;
@@ -105,6 +111,12 @@ function carry(listener: Layer4Listener, pools: ReadonlyMap<string, Pool>, optio
 /** The pool of a listener that the kernel can carry: it has one. */
 export function poolOf(listener: Layer4Listener): string {
   return listener.protocol === "tcp" ? (listener.routes[0]?.pool ?? "") : listener.pool;
+}
+
+// A count goes through those under way whenever one begins: who has not asked for it shall not pay for it.
+function limitOf(listener: Layer4Listener): number | undefined {
+  if (!listener.limitStated) return undefined;
+  return listener.protocol === "tcp" ? listener.limits.connectionsMax : listener.limits.flowsMax;
 }
 
 function choiceOf({ policy }: Balance): Choice {
@@ -128,7 +140,7 @@ type Rules = Pick<
 // What decides the text of the chain is in its name. Targets and weights are not: they are elements, which may change.
 function namesOf(rules: Rules): CarriedNames {
   const { listener, protocol, family, connectionsMax } = rules;
-  const room = digest([listener, protocol, connectionsMax]);
+  const room = connectionsMax === undefined ? undefined : `room-${listener}-${digest([protocol, connectionsMax])}`;
   const chain = digest([
     listener,
     protocol,
@@ -137,12 +149,12 @@ function namesOf(rules: Rules): CarriedNames {
     rules.loopback,
     rules.choice,
     rules.slotCount,
-    room,
+    room ?? "",
   ]);
   return {
     chain: `go-${listener}-${chain}`,
     slots: `slots-${listener}-${chain}`,
-    room: `room-${listener}-${room}`,
+    room,
     full: `full-${listener}`,
   };
 }
@@ -157,6 +169,11 @@ function digest(parts: readonly (string | number | boolean)[]): string {
 export const countKinds = ["begun", "to", "from"] as const;
 /** Connections begun, packets and bytes to the target, packets and bytes from it. */
 export type CountKind = (typeof countKinds)[number];
+
+/** What a plan counts of every target. */
+export function kindsCounted({ countTraffic }: KernelPlan): readonly CountKind[] {
+  return countTraffic ? countKinds : ["begun"];
+}
 
 /** Name of a counter: `to-echo-10.0.4.20_8080`, `to-echo-2001_db8__1_8080`. No two targets of a node share one. */
 export function counterName(kind: CountKind, listener: string, target: CarriedTarget): string {

@@ -8,7 +8,10 @@ import { isDead, openBook, ownersNow } from "./slots.ts";
 import { poolOf, targetOf, tcpOf } from "./test-kit.ts";
 
 function carriedOf(targets: readonly Target[], balance?: Balance): Carried {
-  const plan = planKernel([tcpOf("echo", "10.0.0.9", 80)], [poolOf("app", targets, balance)], { routeLocalnet: false });
+  const plan = planKernel([tcpOf("echo", "10.0.0.9", 80)], [poolOf("app", targets, balance)], {
+    routeLocalnet: false,
+    countTraffic: false,
+  });
   return plan.carried[0] ?? assert.fail("nothing planned");
 }
 

@@ -2,9 +2,11 @@
 // adds. Pure; the change's way. Every text is one transaction of `nft -f`. It names no table but ours, and changes nothing
 // in place that a packet may be looking at: how changes are ordered is change.ts.
 //
-//   prerouting, output  ->  dispatch: bind address -> go-LISTENER: room left? slot -> target  (first packet of a connection)
+//   prerouting, output  ->  dispatch: bind address -> go-LISTENER: limit, slot -> target  (first packet of a connection)
 //   postrouting, input  ->  begun: counts the connection;  hide: masquerade
-//   prerouting, output  ->  traffic: counts packets and bytes of connections under way
+//   prerouting, output  ->  traffic: counts packets and bytes of connections under way, where the operator asked for it
+//
+// All but the last are nat chains, which meet the first packet of a connection only: those that follow meet no rule.
 //
 // Why addresses, not marks, tell our connections: docs/decisions/0007-kernel-engine.md.
 
@@ -123,10 +125,20 @@ function countChains(): string[] {
     "  ct direction original goto to",
     "  goto from",
     " }",
-    // Every packet once: where it comes in from another machine, or leaves this one's programs.
-    ' chain traffic-in { type filter hook prerouting priority -80; policy accept; iif != "lo" ct status dnat goto traffic; }',
-    " chain traffic-out { type filter hook output priority -80; policy accept; ct status dnat goto traffic; }",
   ];
+}
+
+/** The hooks by which packets reach the traffic counters: a look-up for every packet, so they are there only when wanted. */
+export const trafficHooks = ["traffic-in", "traffic-out"] as const;
+
+export function trafficText(hook: (typeof trafficHooks)[number]): string {
+  // Every packet once: where it comes in from another machine, or leaves this one's programs.
+  const [point, match] = hook === "traffic-in" ? ["prerouting", 'iif != "lo" '] : ["output", ""];
+  return [
+    `add chain ${table} ${hook} { type filter hook ${point} priority -80; policy accept; }`,
+    `add rule ${table} ${hook} ${match}ct status dnat goto traffic`,
+    "",
+  ].join("\n");
 }
 
 /**
@@ -156,10 +168,10 @@ function connectionChains(
 }
 
 /** The limit of a listener: what is over it is dropped, so that a client tries again as in front of a full backlog. */
-export function roomText({ names, connectionsMax }: Carried): string {
+export function roomText(room: string, { names, connectionsMax }: Carried): string {
   return [
-    `add chain ${table} ${names.room}`,
-    `add rule ${table} ${names.room} ct count over ${connectionsMax} counter name ${names.full} drop`,
+    `add chain ${table} ${room}`,
+    `add rule ${table} ${room} ct count over ${connectionsMax} counter name ${names.full} drop`,
     "",
   ].join("\n");
 }
@@ -193,7 +205,7 @@ function listenerRules(carried: Carried): string[] {
     if (family === 6) rules.push("ip6 daddr ::1 return");
     else if (!carried.loopback) rules.push("ip daddr 127.0.0.0/8 return");
   }
-  rules.push(`jump ${names.room}`);
+  if (names.room !== undefined) rules.push(`jump ${names.room}`);
   rules.push(`meta l4proto ${protocol} dnat ${header(family)} to ${slotExpression(carried)} map @${names.slots}`);
   return rules;
 }

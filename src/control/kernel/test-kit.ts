@@ -35,6 +35,7 @@ export function tcpOf(name: string, host: string, port: number, more: Partial<Tc
     timeouts: { clientHeader: 1, connect: 1, send: 1, tunnel: 1 },
     retry: { triesMax: 1, timeMax: 0 },
     limits: { connectionsMax: 10_000 },
+    limitStated: false,
     backlog: 1,
     ...more,
   };
@@ -51,11 +52,12 @@ export function udpOf(name: string, host: string, port: number, more: Partial<Ud
     preserveClientAddress: false,
     timeouts: { flow: 1 },
     limits: { flowsMax: 65_536 },
+    limitStated: false,
     ...more,
   };
 }
 
 /** A configuration, as far as the kernel engine reads it. */
 export function configOf(listeners: readonly Layer4Listener[], pools: readonly Pool[]) {
-  return { listeners, pools };
+  return { listeners, pools, kernel: { keepOnStop: false, countTraffic: false } };
 }
