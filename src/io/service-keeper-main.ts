@@ -15,8 +15,17 @@ const running = new Map<number, ChildProcess>();
 let heardAt = now();
 
 function report(said: KeeperReport): void {
-  // A supervisor that is gone has closed the channel: that is what ends us.
-  if (process.connected) process.send?.(said);
+  if (process.connected) process.send?.(said, undefined, undefined, leaveUnheard);
+}
+
+// A write may fail before the end of the channel is told, and without this would end us with the services running.
+function leaveUnheard(error: Error | null): void {
+  if (error !== null) leave();
+}
+
+function leave(): void {
+  killAll();
+  process.exit(0);
 }
 
 function killGroup(child: ChildProcess, signal: NodeJS.Signals): void {
@@ -103,10 +112,8 @@ function main(): void {
   const ignored = ignoreSignals(["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"]);
   if (!ignored.ok) process.stderr.write(`service keeper: ${ignored.failure.detail}\n`);
   process.on("message", (order: KeeperOrder) => obey(order));
-  process.once("disconnect", () => {
-    killAll();
-    process.exit(0);
-  });
+  // A supervisor that is gone has closed the channel.
+  process.once("disconnect", leave);
   setInterval(checkLease, lookInterval);
   report({ kind: "ready" });
 }

@@ -19,8 +19,11 @@ import { createWorkerLog } from "./worker-log.ts";
 /** How long a worker that lost its supervisor lets its exchanges finish. */
 const ORPHAN_DRAIN_MS = 5_000;
 
+// The supervisor has just gone; `disconnect` follows, and what is under way finishes. Without this it would end us at once.
+function unheard(): void {}
+
 function say(message: FromWorker): void {
-  if (process.connected) process.send?.(message);
+  if (process.connected) process.send?.(message, undefined, undefined, unheard);
 }
 
 const eventClock = createEventClock(() => performance.now());
