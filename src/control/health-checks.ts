@@ -71,7 +71,7 @@ export class HealthChecks {
   readonly #calendar: Calendar;
   readonly #schedule;
   readonly #watchers = new Set<(change: TargetHealth) => void>();
-  #pools: ReadonlyMap<string, ReadonlyMap<string, Watched>> = new Map();
+  readonly #pools = new Map<string, ReadonlyMap<string, Watched>>();
   #changes = new Map<Watched, TargetHealth>();
   #publishing = false;
   #timer: NodeJS.Timeout | undefined;
@@ -97,27 +97,38 @@ export class HealthChecks {
    */
   apply(pools: readonly Pool[]): void {
     if (this.#stopped) return;
-    const before = this.#pools;
-    const kept = new Set<Watched>();
-    const fresh: Watched[] = [];
-    const next = new Map<string, Map<string, Watched>>();
-    for (const pool of pools) {
-      const checkText = JSON.stringify(pool.healthCheck) ?? "";
-      const targets = new Map<string, Watched>();
-      for (const target of pool.targets) {
-        const known = before.get(pool.name)?.get(target.address);
-        const watched = known?.checkText === checkText ? known : this.#watch(pool, target, checkText, known);
-        if (watched === known) kept.add(watched);
-        else fresh.push(watched);
-        watched.target = target;
-        targets.set(target.address, watched);
-      }
-      next.set(pool.name, targets);
+    const named = new Set(pools.map(({ name }) => name));
+    for (const [name, targets] of this.#pools) {
+      if (named.has(name)) continue;
+      for (const watched of targets.values()) this.#drop(watched);
+      this.#pools.delete(name);
     }
-    for (const targets of before.values())
-      for (const watched of targets.values()) if (!kept.has(watched)) this.#drop(watched);
-    this.#pools = next;
+    this.applyPools(pools);
+  }
+
+  /** The same for these pools alone; the others stay as they are. */
+  applyPools(pools: readonly Pool[]): void {
+    if (this.#stopped) return;
+    const fresh: Watched[] = [];
+    for (const pool of pools) this.#applyPool(pool, fresh);
     this.#enter(fresh);
+  }
+
+  #applyPool(pool: Pool, fresh: Watched[]): void {
+    const checkText = JSON.stringify(pool.healthCheck) ?? "";
+    const before = this.#pools.get(pool.name);
+    const targets = new Map<string, Watched>();
+    for (const target of pool.targets) {
+      const known = before?.get(target.address);
+      const watched = known?.checkText === checkText ? known : this.#watch(pool, target, checkText, known);
+      if (watched !== known) fresh.push(watched);
+      watched.target = target;
+      targets.set(target.address, watched);
+    }
+    for (const watched of before?.values() ?? []) {
+      if (targets.get(watched.target.address) !== watched) this.#drop(watched);
+    }
+    this.#pools.set(pool.name, targets);
   }
 
   /** Called with every change of what the probes say, at once; what they say by now is told by `takesWork`. */

@@ -2,12 +2,14 @@
 
 import type { Milliseconds } from "../core/clock.ts";
 import type { HaConfig } from "./ha.ts";
-import type { Listener } from "./listener.ts";
+import type { BindAddress, Listener } from "./listener.ts";
 import type { Pool } from "./pool.ts";
 
 export type AdminConfig = {
   /** Path of the unix socket. */
   readonly socket: string;
+  /** The same API over TCP, for whoever has a token; only on a loopback address. */
+  readonly http: { readonly bind: BindAddress; readonly tokenFile: string } | undefined;
 };
 
 export type AccessLogConfig = {
@@ -22,6 +24,8 @@ export type AccessLogConfig = {
 export type Config = {
   readonly node: string;
   readonly admin: AdminConfig;
+  /** Where the program keeps what it must not forget: the API's changes, the sources' last good lists, fencing tokens. */
+  readonly stateDirectory: string;
   /** Worker processes; already a number (`auto` is the count of cores). */
   readonly workers: number;
   /** How long SIGTERM waits for exchanges to finish. */

@@ -2,6 +2,7 @@
 
 import type { Milliseconds } from "../core/clock.ts";
 import type { HealthCheck } from "./health-check.ts";
+import type { Source } from "./source.ts";
 
 /** What the operator wants of a target: all work, no new work, none at all. */
 export type Intent = "up" | "drain" | "down";
@@ -21,7 +22,19 @@ export type Target = {
   /** Takes work only while no other target of the pool does. */
   readonly backup: boolean;
   readonly intent: Intent;
+  /** A new or recovered target's share of work grows to its whole weight in this time; 0: has it at once. As nginx's slow_start. */
+  readonly slowStart: Milliseconds;
 };
+
+/** Of a target that says nothing else. */
+export const targetDefaults = {
+  weight: 1,
+  maxFails: 1,
+  failTimeout: 10_000,
+  connectionsMax: 0,
+  backup: false,
+  intent: "up",
+} as const;
 
 export type HashKey =
   | { readonly kind: "clientAddress" }
@@ -40,7 +53,12 @@ export type Balance =
 export type Pool = {
   readonly name: string;
   readonly balance: Balance;
+  /** Those of the file; in what the data plane reads, those of the API and the source as well. */
   readonly targets: readonly Target[];
+  /** undefined: the file and the API say it all. */
+  readonly source: Source | undefined;
+  /** Of targets that don't say it themselves. */
+  readonly slowStart: Milliseconds;
   /** undefined: only live traffic tells. */
   readonly healthCheck: HealthCheck | undefined;
   /** Kept idle connections per target and worker. */

@@ -56,6 +56,11 @@ export type VirtualRouter = {
   readonly priority: number;
   /** Version 2: whole seconds, 1 to 255. Version 3: whole hundredths of a second up to 40.95 s. */
   readonly advertisementInterval: Milliseconds;
+  /**
+   * So often an active says the same within an interval, closely behind each other (src/ha/timing.ts, copyDelay): a network
+   * that loses some of it must not make a backup take over. 1: once, as RFC 9568 has it.
+   */
+  readonly advertisementCopies: number;
   /** After so many missing advertisements, and its skew time, a backup takes over: 3, as RFC 9568 has it. */
   readonly downAdvertisements: number;
   readonly preempt: boolean;
