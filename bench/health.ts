@@ -52,7 +52,7 @@ function serveTargets(): void {
 function targetsOf(count: number, port: number): Target[] {
   return Array.from({ length: count }, (_, index) => {
     const host = `127.${1 + (index >> 16)}.${(index >> 8) & 255}.${1 + (index & 127) + ((index >> 7) & 1) * 64}`;
-    const shared = { weight: 1, maxFails: 1, failTimeout: 10_000, connectionsMax: 0, backup: false };
+    const shared = { weight: 1, maxFails: 1, failTimeout: 10_000, connectionsMax: 0, backup: false, slowStart: 0 };
     return { address: `${host}#${index}`, host, port, ...shared, intent: "up" };
   });
 }
@@ -113,6 +113,8 @@ async function measure(kind: string, count: number, seconds: number): Promise<vo
     name: "app",
     balance: { policy: "roundRobin" },
     targets,
+    source: undefined,
+    slowStart: 0,
     healthCheck,
     idleConnectionsMax: 0,
     idleTimeout: 1_000,

@@ -47,6 +47,7 @@ function startPart(title: string, args: readonly string[]): Part {
   const env = {
     ...process.env,
     EVENKEEL_SOCKET: socket,
+    DEMO_STATE: join(directory, "state"),
     DEMO_PORT: port,
     DEMO_ONE_PORT: ports.one,
     DEMO_TWO_PORT: ports.two,

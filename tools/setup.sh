@@ -17,19 +17,23 @@ node=$root/node_modules/.bin/node
 policy=/usr/sbin/policy-rc.d
 policy_mark='# Written by the setup of evenkeel for the time of one installation.'
 
-# The one list of what tests and benchmarks need from Debian: command (or a file), package, services that the package brings.
+# The one list of what tests and benchmarks need from Debian: command (or a file), package, services that the package
+# brings, and the release that has it where the machine's own has not.
 debian_packages='
-nginx                                       nginx               nginx
-/usr/lib/nginx/modules/ngx_stream_module.so libnginx-mod-stream -
-haproxy                                     haproxy             haproxy
-wrk                                         wrk                 -
-curl                                        curl                -
-ip                                          iproute2            -
-nft                                         nftables            nftables
-conntrack                                   conntrack           -
-ps                                          procps              -
-keepalived                                  keepalived          keepalived
-tshark                                      tshark              -
+nginx                                       nginx               nginx      -
+/usr/lib/nginx/modules/ngx_stream_module.so libnginx-mod-stream -          -
+haproxy                                     haproxy             haproxy    -
+wrk                                         wrk                 -          -
+curl                                        curl                -          -
+ip                                          iproute2            -          -
+nft                                         nftables            nftables   -
+conntrack                                   conntrack           -          -
+ps                                          procps              -          -
+keepalived                                  keepalived          keepalived -
+tshark                                      tshark              -          -
+etcd                                        etcd-server         etcd       -
+nsd                                         nsd                 nsd        -
+consul                                      consul              consul     bullseye
 '
 
 say() { printf 'evenkeel: %s\n' "$*" >&2; }
@@ -103,9 +107,11 @@ install_npm_packages() {
 
 # ---- Debian packages
 
+# All of them, or those of release $1 (`-`: the machine's own).
 missing_packages() {
-  printf '%s' "$debian_packages" | while read -r tool package services; do
+  printf '%s' "$debian_packages" | while read -r tool package services release; do
     [ -n "$tool" ] || continue
+    [ "${1-$release}" = "$release" ] || continue
     case $tool in
       /*) [ -e "$tool" ] || printf '%s ' "$package" ;;
       *) command -v "$tool" >/dev/null 2>&1 || printf '%s ' "$package" ;;
@@ -114,7 +120,7 @@ missing_packages() {
 }
 
 services_of() {
-  printf '%s' "$debian_packages" | while read -r tool package services; do
+  printf '%s' "$debian_packages" | while read -r tool package services release; do
     case " $1 " in *" $package "*) [ "$services" = - ] || printf '%s ' "$services" ;; esac
   done
 }
@@ -142,6 +148,41 @@ refuse_starts() {
   mv "$policy.evenkeel" "$policy"
 }
 
+missing_releases() {
+  printf '%s' "$debian_packages" | while read -r tool package services release; do
+    [ -n "$tool" ] && [ "$release" != - ] && printf '%s\n' "$release"
+  done | sort -u | while read -r release; do
+    [ -z "$(missing_packages "$release")" ] || printf '%s ' "$release"
+  done
+}
+
+apt_get() { apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 "$@" >>"$log" 2>&1 8>&- 9>&-; }
+
+# Packages $2 from release $1. The machine's own lists neither name that release nor come to know of it: its list lies in a
+# folder of its own for the time of this call, so no later upgrade takes anything else from it. Its archive is the one that
+# the machine uses for Debian, its signatures are checked with Debian's own keys.
+install_from_release() {
+  keys=/usr/share/keyrings/debian-archive-keyring.gpg packages=$2 code=0
+  if [ ! -r "$keys" ]; then
+    echo "$keys is missing: is this no Debian?" >>"$log"
+    return 1
+  fi
+  # shellcheck disable=SC2016 # apt's own variables
+  archive=$(apt-get indextargets --format '$(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null 8>&- 9>&- |
+    sed -n 's/^Debian //p' | head -n 1)
+  lists=$(mktemp -d)
+  chmod 755 "$lists" # apt fetches as a user of its own
+  mkdir "$lists/lists"
+  printf 'deb [signed-by=%s] %s %s main\n' "$keys" "${archive:-http://deb.debian.org/debian}" "$1" >"$lists/release.list"
+  set -- -o Dir::Etc::sourcelist="$lists/release.list" -o Dir::Etc::sourceparts=/dev/null \
+    -o Dir::State::lists="$lists/lists" -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+  # shellcheck disable=SC2086 # one word a package
+  { apt_get "$@" update && apt_get "$@" install $packages; } || code=1
+  rm -rf "$lists"
+  lists=
+  return "$code"
+}
+
 install_debian_packages() {
   missing=$1
   if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null 2>&1; then
@@ -150,7 +191,8 @@ install_debian_packages() {
   fi
   mkdir -p /run/lock
   lock /run/lock/evenkeel-setup 8
-  clean() { restore_lock && remove_policy; }
+  lists=
+  clean() { restore_lock && remove_policy && { [ -z "$lists" ] || rm -rf "$lists"; }; }
   remove_policy # what an interrupted run left
   missing=$(missing_packages)
   [ -n "$missing" ] || return 0
@@ -162,16 +204,22 @@ install_debian_packages() {
   DEBIAN_FRONTEND=noninteractive
   export DEBIAN_FRONTEND
   : >"$log"
-  installed=yes
-  apt-get -q -o DPkg::Lock::Timeout=300 update >>"$log" 2>&1 8>&- 9>&- || say "apt-get update failed; trying with the lists that are there"
-  # shellcheck disable=SC2086 # one word a package
-  apt-get -q -y --no-install-recommends -o DPkg::Lock::Timeout=300 install $missing >>"$log" 2>&1 8>&- 9>&- || installed=no
+  own=$(missing_packages -)
+  if [ -n "$own" ]; then
+    apt_get update || say "apt-get update failed; trying with the lists that are there"
+    # shellcheck disable=SC2086 # one word a package
+    apt_get install $own || true
+  fi
+  for release in $(missing_releases); do
+    install_from_release "$release" "$(missing_packages "$release")" || true
+  done
   # Neither now nor after the next boot: an installed server's unit is enabled by its package.
   for service in $(services_of "$missing"); do
     if command -v update-rc.d >/dev/null 2>&1; then update-rc.d "$service" disable >>"$log" 2>&1 || true; fi
   done
   remove_policy
-  if [ "$installed" = no ]; then
+  missing=$(missing_packages)
+  if [ -n "$missing" ]; then
     say "apt-get could not install $missing(the tests that need them are skipped); the end of $log:"
     tail -n 10 "$log" >&2
   fi

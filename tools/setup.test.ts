@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import {
   chmodSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -133,4 +135,91 @@ test("an unknown argument is refused", async (t) => {
   const at = checkout(t, goodNpm);
   const child = spawn("sh", [join(at.folder, "tools/setup.sh"), "--test"]);
   assert.equal(await new Promise((resolve) => child.once("close", resolve)), 1);
+});
+
+/** What stands in for apt-get: writes down how it was called and which list it was given, and installs what it is asked to. */
+const fakeApt = `#!/bin/sh
+[ "$1" != indextargets ] || { echo "Debian http://mirror.test/debian/"; exit 0; }
+list=
+for argument; do
+  case $argument in Dir::Etc::sourcelist=*) list=$(cat "\${argument#*=}") ;; esac
+done
+{ echo "apt-get $*"; echo "list: $list"; } >>"$CALLS"
+found=no
+for argument; do
+  [ "$found" = no ] || { case $argument in -o | *=*) ;; *) printf '#!/bin/sh\n' >"$BIN/$argument"; chmod 755 "$BIN/$argument" ;; esac; }
+  [ "$argument" != install ] || found=yes
+done
+`;
+
+const cannotHide =
+  process.getuid?.() !== 0 || spawnSync("unshare", ["--mount", "true"]).status !== 0
+    ? "needs root and namespaces"
+    : false;
+
+test("a package of another release comes by a list of its own, which nobody sees afterwards", {
+  skip: cannotHide,
+}, async (t) => {
+  const at = checkout(t, goodNpm);
+  assert.equal((await setup(at)).code, 0);
+  const bin = join(at.folder, "bin");
+  const lists = join(at.folder, "tmp");
+  mkdirSync(join(at.folder, "sbin"));
+  mkdirSync(lists);
+  writeFileSync(join(bin, "apt-get"), fakeApt, { mode: 0o755 });
+  // Its folder of policies is ours for this, and so is its lock; what it finds installed is what we lay down.
+  const inside = `mount --bind ${at.folder}/sbin /usr/sbin; mount -t tmpfs none /run; exec sh ${at.folder}/tools/setup.sh --tests`;
+  const essential = [
+    "sh",
+    "cat",
+    "id",
+    "mkdir",
+    "mktemp",
+    "chmod",
+    "mv",
+    "rm",
+    "sed",
+    "head",
+    "tail",
+    "sort",
+    "cmp",
+    "dirname",
+    "flock",
+  ];
+  for (const name of essential) symlinkSync(join("/usr/bin", name), join(bin, name));
+  symlinkSync("/usr/bin/cp", join(bin, "cp"));
+  const own = [
+    "nginx",
+    "haproxy",
+    "wrk",
+    "curl",
+    "ip",
+    "nft",
+    "conntrack",
+    "ps",
+    "keepalived",
+    "tshark",
+    "etcd",
+    "nsd",
+  ];
+  for (const name of own) writeFileSync(join(bin, name), "#!/bin/sh\n", { mode: 0o755 });
+  const env = { PATH: bin, TMPDIR: lists, BIN: bin, CALLS: join(at.folder, "apt") };
+  const run = () =>
+    spawnSync("/usr/bin/unshare", ["--mount", "/bin/sh", "-c", inside.replaceAll("mount ", "/usr/bin/mount ")], {
+      env,
+      encoding: "utf8",
+    });
+  const ran = run();
+  assert.equal(ran.status, 0, ran.stderr);
+  assert.match(ran.stderr, /^evenkeel: installing Debian packages for the tests: .*consul/);
+  const calls = readFileSync(env.CALLS, "utf8");
+  const list =
+    "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://mirror.test/debian/ bullseye main";
+  const [update, install] = calls.split("\n").filter((line) => line.includes("Dir::Etc::sourcelist="));
+  assert.match(update ?? "", /Dir::Etc::sourceparts=\/dev\/null -o Dir::State::lists=\S+ .* update$/);
+  assert.match(install ?? "", / install consul$/);
+  assert.equal(calls.split(`list: ${list}\n`).length, 3, calls);
+  assert.deepEqual(readdirSync(lists), []);
+  assert.deepEqual(readdirSync(join(at.folder, "sbin")), [], "the policy is taken back");
+  assert.ok(existsSync(join(bin, "consul")));
 });

@@ -214,6 +214,7 @@ async function openEvenkeel(stage: Stage, setting: FlipSetting, engine: "proxy" 
     const config = {
       node: "bench",
       admin: { socket },
+      stateDirectory: join(directory, "state"),
       workers: 1,
       drainTimeout: "1s",
       listeners: { flips: { bind: `${place.addresses.virtual}:${PORT}`, protocol: "tcp", engine, pool: "flips" } },

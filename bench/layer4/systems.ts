@@ -152,6 +152,7 @@ function evenkeelConfig(
   return {
     node: "bench",
     admin: { socket: join(directory, "admin.sock") },
+    stateDirectory: join(directory, "state"),
     workers: 1,
     drainTimeout: "1s",
     defaults: { limits },

@@ -29,6 +29,7 @@ function config(terms: Terms, place: Place, logPath: string): unknown {
   return {
     node: "bench",
     admin: { socket: join(place.directory, "admin.sock") },
+    stateDirectory: join(place.directory, "state"),
     workers: 1,
     accessLog: { path: logPath, format: terms.logFormat, buffer: "64KiB", flush: "1s" },
     drainTimeout: "1s",

@@ -1,72 +1,69 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { NodeStatus } from "../control/node-status.ts";
-import type { Config } from "../model/config.ts";
-import { haNone } from "../model/ha.ts";
-import { type AdminRequest, answer, type Controlled } from "./routes.ts";
-
-const config: Config = {
-  node: "lb-1",
-  admin: { socket: "/run/x.sock" },
-  workers: 1,
-  drainTimeout: 1_000,
-  accessLog: undefined,
-  kernel: { keepOnStop: false, countTraffic: false },
-  ha: haNone,
-  listeners: [],
-  pools: [],
-};
-
-function controlled(more: Partial<Controlled> = {}): Controlled {
-  return {
-    config,
-    generation: 7,
-    state: "serving",
-    status: () => Promise.reject(new Error("nobody asked")),
-    reload: () => Promise.resolve({ ok: true, generation: 8, warnings: [], settled: true }),
-    explainTarget: () => undefined,
-    vips: () => Promise.resolve(undefined),
-    orderVip: () => Promise.reject(new Error("nobody asked")),
-    explainClient: () => undefined,
-    ...more,
-  };
-}
-
-function ask(method: string, path: string, more: Partial<AdminRequest> = {}, of = controlled()) {
-  return answer(of, { method, path, ifNoneMatch: undefined, ...more });
-}
+import { bad, good } from "../core/failure.ts";
+import { describeApi } from "./openapi.ts";
+import { createFinder } from "./route-table.ts";
+import { isOpen, routes } from "./routes.ts";
+import { ask, bodyOf, config, testNode } from "./test-node.ts";
 
 test("an unknown path is 404, whatever the object it is looked up in inherits", async () => {
-  for (const path of ["/", "/v1", "/v1/status/", "constructor", "__proto__", "/toString"]) {
-    assert.equal((await ask("GET", path)).status, 404, path);
+  const paths = [
+    "/",
+    "/v1",
+    "/v1/status/",
+    "constructor",
+    "__proto__",
+    "/toString",
+    "/v1/pools/app/targets/a/b",
+    "/v1/pools/%zz",
+  ];
+  for (const path of paths) {
+    const told = await ask(testNode(), "GET", path);
+    assert.deepEqual([told.status, bodyOf(told)["code"]], [404, "admin.path.unknown"], path);
   }
 });
 
 test("an unknown method is 405 and says which there are", async () => {
   for (const method of ["DELETE", "constructor", "__proto__", "get"]) {
-    const told = await ask(method, "/v1/status");
+    const told = await ask(testNode(), method, "/v1/status");
     assert.deepEqual([told.status, told.headers["allow"]], [405, "GET, HEAD"], method);
   }
-  assert.equal((await ask("GET", "/v1/reload")).headers["allow"], "POST");
+  assert.equal((await ask(testNode(), "GET", "/v1/reload")).headers["allow"], "POST");
+  const target = await ask(testNode(), "POST", "/v1/pools/app/targets/10.0.0.1:80");
+  assert.equal(target.headers["allow"], "GET, HEAD, PUT, PATCH, DELETE");
+  assert.equal((await ask(testNode(), "GET", "/v1/pools/app/targets/10.0.0.1:80:renew")).headers["allow"], "POST");
+});
+
+test("a parameter of the query that nobody knows is named, with the nearest that there is", async () => {
+  const told = await ask(testNode(), "GET", "/v1/events?sinze=1&since=2&since=3");
+  assert.equal(told.status, 400);
+  assert.deepEqual(bodyOf(told)["errors"], [
+    { field: "sinze", code: "admin.query.unknown", detail: "unknown parameter `sinze`; did you mean `since`?" },
+    { field: "since", code: "admin.query.twice", detail: "since is there twice" },
+  ]);
+  assert.equal((await ask(testNode(), "GET", "/v1/status?x")).status, 400);
+  assert.equal((await ask(testNode(), "GET", "/livez?x")).status, 200);
 });
 
 test("the configuration's tag is its generation, and an equal tag is answered without a body", async () => {
-  const shown = await ask("GET", "/v1/config");
-  assert.deepEqual([shown.status, shown.headers["etag"], shown.body], [200, '"7"', config]);
+  const shown = await ask(testNode(), "GET", "/v1/config");
+  assert.deepEqual([shown.status, shown.headers["etag"], bodyOf(shown)], [200, '"7"', config]);
   for (const ifNoneMatch of ['"7"', 'W/"7"', '"1", "7"', "*"]) {
-    assert.equal((await ask("GET", "/v1/config", { ifNoneMatch })).status, 304, ifNoneMatch);
+    const told = await ask(testNode(), "GET", "/v1/config", { headers: { ifNoneMatch } });
+    assert.deepEqual([told.status, told.body], [304, undefined], ifNoneMatch);
   }
   for (const ifNoneMatch of ['"6"', "7", '"77"']) {
-    assert.equal((await ask("GET", "/v1/config", { ifNoneMatch })).status, 200, ifNoneMatch);
+    assert.equal((await ask(testNode(), "GET", "/v1/config", { headers: { ifNoneMatch } })).status, 200, ifNoneMatch);
   }
 });
 
 test("a refused reload carries every problem", async () => {
-  const refusing = controlled({ reload: () => Promise.resolve({ ok: false, problems: ["one", "two"] }) });
-  const told = await ask("POST", "/v1/reload", {}, refusing);
+  const refusing = testNode([], { reload: () => Promise.resolve({ ok: false, problems: ["one", "two"] }) });
+  const told = await ask(refusing, "POST", "/v1/reload");
   assert.equal(told.status, 422);
   assert.equal(told.headers["content-type"], "application/problem+json");
-  assert.deepEqual(told.body, {
+  assert.deepEqual(bodyOf(told), {
     type: "about:blank",
     title: "Unprocessable Entity",
     status: 422,
@@ -78,53 +75,73 @@ test("a refused reload carries every problem", async () => {
 
 test("only a serving node is ready, and every node that answers lives", async () => {
   const states: NodeStatus["state"][] = ["starting", "serving", "draining"];
-  const answers = await Promise.all(states.map((state) => ask("GET", "/readyz", {}, controlled({ state }))));
+  const answers = await Promise.all(states.map((state) => ask(testNode([], { state }), "GET", "/readyz")));
   assert.deepEqual(
     answers.map((told) => told.status),
     [503, 200, 503],
   );
-  assert.equal((await ask("GET", "/livez", {}, controlled({ state: "draining" }))).status, 200);
-});
-
-test("a target is found by its pool and address, percent-encoded or not, and what is missing is named", async () => {
-  const pool = {
-    name: "app",
-    balance: { policy: "random" as const },
-    targets: [],
-    healthCheck: undefined,
-    idleConnectionsMax: 1,
-    idleTimeout: 1_000,
-  };
-  const asked: string[] = [];
-  const of = controlled({
-    config: { ...config, pools: [pool] },
-    explainTarget: (name, address) => {
-      asked.push(`${name} ${address}`);
-      return undefined;
-    },
-  });
-  const codeOf = async (path: string) => Object((await ask("GET", path, {}, of)).body).code;
-  assert.equal(await codeOf("/v1/pools/app/targets/10.0.0.1:80"), "target.unknown");
-  assert.equal(await codeOf("/v1/pools/app/targets/%5B%3A%3A1%5D%3A80"), "target.unknown");
-  assert.equal(await codeOf("/v1/pools/none/targets/x"), "pool.unknown");
-  assert.deepEqual(asked, ["app 10.0.0.1:80", "app [::1]:80", "none x"]);
-  assert.equal(await codeOf("/v1/pools/app/targets/%zz"), "admin.path.unknown");
-  assert.equal(await codeOf("/v1/pools/app/targets/a/b"), "admin.path.unknown");
+  assert.equal((await ask(testNode([], { state: "draining" }), "GET", "/livez")).status, 200);
 });
 
 test("a client is explained by its listener and address, and a listener or an address that is none is named", async () => {
   const told = { listener: "echo", client: "10.0.0.9", pools: [] };
-  const of = controlled({
+  const of = testNode([], {
     explainClient: (listener, address) => {
       if (listener !== "echo") return undefined;
-      if (address === "10.0.0.9") return { ok: true, value: told };
-      return { ok: false, failure: { code: "client.address", origin: "self", retrySafe: false, detail: address } };
+      if (address === "10.0.0.9") return good(told);
+      return bad({ code: "client.address", origin: "self", retrySafe: false, detail: address });
     },
   });
-  assert.deepEqual((await ask("GET", "/v1/listeners/echo/clients/10.0.0.9", {}, of)).body, told);
-  const refused = await ask("GET", "/v1/listeners/echo/clients/nobody", {}, of);
-  assert.deepEqual([refused.status, Object(refused.body).code], [400, "client.address"]);
-  const unknown = await ask("GET", "/v1/listeners/none/clients/10.0.0.9", {}, of);
-  assert.deepEqual([unknown.status, Object(unknown.body).code], [404, "listener.unknown"]);
-  assert.equal((await ask("GET", "/v1/listeners/echo/targets/10.0.0.9", {}, of)).status, 404);
+  assert.deepEqual(bodyOf(await ask(of, "GET", "/v1/listeners/echo/clients/10.0.0.9")), told);
+  const refused = await ask(of, "GET", "/v1/listeners/echo/clients/nobody");
+  assert.deepEqual([refused.status, bodyOf(refused)["code"]], [400, "client.address"]);
+  const unknown = await ask(of, "GET", "/v1/listeners/none/clients/10.0.0.9");
+  assert.deepEqual([unknown.status, bodyOf(unknown)["code"]], [404, "listener.unknown"]);
+});
+
+test("only the probes of liveness and readiness are open to whoever asks", () => {
+  const open = routes.flatMap(({ path }) => (isOpen("GET", path) ? [path] : []));
+  assert.deepEqual(open, ["/livez", "/readyz"]);
+  assert.deepEqual(
+    [isOpen("HEAD", "/livez"), isOpen("POST", "/livez"), isOpen("GET", "/nothing")],
+    [true, false, false],
+  );
+});
+
+test("the first template that fits is taken, and parameters are decoded after they are cut", () => {
+  const find = createFinder(["/a/{x}:go", "/a/{x}", "/kv/{key*}"].map((path) => ({ path, operations: {} })));
+  const found = (path: string) => {
+    const { route, params } = find(path) ?? {};
+    return route && [route.path, { ...params }];
+  };
+  assert.deepEqual(found("/a/b:80:go"), ["/a/{x}:go", { x: "b:80" }]);
+  assert.deepEqual(found("/a/b%3Ago"), ["/a/{x}", { x: "b:go" }]);
+  assert.deepEqual(found("/a/b%2Fc"), ["/a/{x}", { x: "b/c" }]);
+  assert.deepEqual(found("/kv/b/c%20d/"), ["/kv/{key*}", { key: "b/c d/" }]);
+  assert.deepEqual(found("/kv/"), ["/kv/{key*}", { key: "" }]);
+  for (const path of ["/a/", "/a/b/c", "/a/%", "/kv"]) assert.equal(found(path), undefined, path);
+});
+
+test("the OpenAPI document has every route with its parameters and answers, and no other", async () => {
+  const told = await ask(testNode(), "GET", "/v1/openapi.json");
+  assert.deepEqual(bodyOf(told), JSON.parse(JSON.stringify(describeApi(routes))));
+  const { paths } = describeApi(routes);
+  assert.deepEqual(Object.keys(paths).sort(), routes.map(({ path }) => path.replace("*", "")).sort());
+  const ids = new Set<unknown>();
+  for (const { path, operations } of routes) {
+    const described = paths[path.replace("*", "")] ?? {};
+    assert.deepEqual(
+      Object.keys(described),
+      Object.keys(operations).map((method) => method.toLowerCase()),
+    );
+    for (const operation of Object.values(described)) {
+      const named = [...path.matchAll(/\{([a-z]+)/g)].map(([, name]) => name);
+      const parameters: readonly { name: string; in: string }[] = Object(operation["parameters"] ?? []);
+      const inPath = parameters.filter((one) => one.in === "path").map(({ name }) => name);
+      assert.deepEqual(inPath, named, path);
+      assert.ok(Object.keys(Object(operation["responses"])).length > 0, path);
+      ids.add(operation["operationId"]);
+    }
+  }
+  assert.equal(ids.size, routes.flatMap(({ operations }) => Object.keys(operations)).length);
 });

@@ -8,6 +8,8 @@ export type Member = {
   readonly address: string;
   /** Integer, 0 takes no new work. */
   readonly weight: number;
+  /** What it takes of new work now: its weight, or while its slow start lasts a part of that, in whole 256ths (slow-start.ts). */
+  share: number;
   readonly backup: boolean;
   /** Failed reports that take it out, as in the pool; a failed one lowers smooth round robin's weight by weight / maxFails. Absent: 1. */
   readonly maxFails?: number;
@@ -38,7 +40,19 @@ export type Balancer = {
   pick(pick: Pick): number;
   /** An outcome of live traffic; smooth weighted round robin lowers the effective weight of a member that fails, as nginx. */
   report(index: number, ok: boolean): void;
+  /** What it has given whom, for the balancer that takes its place; empty for a policy that keeps no account. */
+  readonly standings: readonly Standing[];
 };
+
+/** How far each of these members is ahead of the others or behind them (smooth-round-robin.ts). Doubles hold integers up to 2^53. */
+export type Standing = {
+  readonly members: readonly Member[];
+  readonly current: Float64Array;
+  /** What failures have taken from its weight, and picks have not given back yet. */
+  readonly lowered: Float64Array;
+};
+
+export const noStandings: readonly Standing[] = [];
 
 /** True when this member may be picked for this exchange. */
 export function takesWork(member: Member, pick: Pick): boolean {

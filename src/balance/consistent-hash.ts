@@ -2,9 +2,9 @@
 // (see slot-table.ts and docs/decisions/0004-consistent-hash.md) gives the owner in one look-up; a key whose owner
 // takes no work goes on to another slot of its own sequence, so it alone moves, the keys of one lost target spread over
 // all others by weight, and they return when it does. A pick costs 15 ns for any number of members, the table 128 KiB
-// and 25 ms each time the pool changes. It must not remember keys.
+// and 15 ms each time the pool changes. It must not remember keys.
 
-import { type Balancer, type Member, type Pick, takesWork } from "./balancer.ts";
+import { type Balancer, type Member, noStandings, type Pick, takesWork } from "./balancer.ts";
 import { hashText, mix } from "./hash.ts";
 import { fillSlots } from "./slot-table.ts";
 
@@ -39,6 +39,7 @@ export function createConsistentHash(members: readonly Member[]): Balancer {
   }
 
   return {
+    standings: noStandings,
     pick(pick: Pick): number {
       if (!possible) return -1;
       let probe = pick.keyHash;

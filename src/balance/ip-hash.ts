@@ -5,7 +5,7 @@
 // clients, which is what consistentHash is for, and of more than 6,271 targets some get none.
 
 import { readAddress } from "./address-bytes.ts";
-import { type Balancer, type Member, type Pick, takesWork, wasTried } from "./balancer.ts";
+import { type Balancer, type Member, noStandings, type Pick, takesWork, wasTried } from "./balancer.ts";
 import { createSmoothRoundRobin } from "./smooth-round-robin.ts";
 import { indexAt, runningSums } from "./weighted-sample.ts";
 
@@ -20,8 +20,8 @@ const rehashesMax = 20;
  * of hashes. Two differences: backups are allowed (nginx refuses them), and an IPv4 client on an IPv6 socket
  * (`::ffff:192.0.2.1`) counts by its IPv4 address. Text that is no address counts as 0.0.0.
  */
-export function createIpHash(members: readonly Member[]): Balancer {
-  const roundRobin = createSmoothRoundRobin(members);
+export function createIpHash(members: readonly Member[], before = noStandings): Balancer {
+  const roundRobin = createSmoothRoundRobin(members, before);
   const sums = runningSums(members);
   const count = members.length;
   const total = count === 0 ? 0 : sums[count - 1]!;
@@ -39,6 +39,7 @@ export function createIpHash(members: readonly Member[]): Balancer {
   }
 
   return {
+    standings: roundRobin.standings,
     pick(pick: Pick): number {
       if (count < 2 || total === 0) return roundRobin.pick(pick);
       picks = (picks + 1) | 0;

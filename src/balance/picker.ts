@@ -5,7 +5,7 @@
 
 import type { Random } from "../core/random.ts";
 import type { Balance } from "../model/pool.ts";
-import type { Balancer, Member, Pick } from "./balancer.ts";
+import { type Balancer, type Member, noStandings, type Pick, type Standing } from "./balancer.ts";
 import { createConsistentHash } from "./consistent-hash.ts";
 import { createIpHash } from "./ip-hash.ts";
 import { createLeastConnections } from "./least-connections.ts";
@@ -15,12 +15,17 @@ import { createSourceHash } from "./source-hash.ts";
 import { createTwoChoices } from "./two-choices.ts";
 
 /**
- * The members stay the caller's, who changes `eligible`, `active` and the latency between picks; which
- * members there are, their weights and who is a backup must not change: make a new picker. Primaries and backups each
- * form a pool of their own for the policy, as in nginx.
+ * The members stay the caller's, who changes `eligible`, `share`, `active` and the latency between picks; which
+ * members there are, their weights and who is a backup must not change: make a new picker, and give it the standings of the
+ * one before. Primaries and backups each form a pool of their own for the policy, as in nginx.
  */
-export function createPicker(policy: Balance, members: readonly Member[], random: Random): Balancer {
-  return pickInGroups(members, (group) => createBalancer(policy, group, random));
+export function createPicker(
+  policy: Balance,
+  members: readonly Member[],
+  random: Random,
+  before: readonly Standing[] = noStandings,
+): Balancer {
+  return pickInGroups(members, (group) => createBalancer(policy, group, random, before));
 }
 
 /**
@@ -46,6 +51,7 @@ function pickInGroups(members: readonly Member[], create: (group: readonly Membe
   const first = create(pickOut(members, primaries));
   const second = create(pickOut(members, backups));
   return {
+    standings: [...first.standings, ...second.standings],
     pick(pick: Pick): number {
       const primary = first.pick(pick);
       if (primary >= 0) return primaries[primary]!;
@@ -63,18 +69,23 @@ function pickOut(members: readonly Member[], indexes: readonly number[]): Member
   return indexes.map((index) => members[index]!);
 }
 
-function createBalancer(balance: Balance, members: readonly Member[], random: Random): Balancer {
+function createBalancer(
+  balance: Balance,
+  members: readonly Member[],
+  random: Random,
+  before: readonly Standing[],
+): Balancer {
   switch (balance.policy) {
     case "roundRobin":
-      return createSmoothRoundRobin(members);
+      return createSmoothRoundRobin(members, before);
     case "leastConnections":
-      return createLeastConnections(members);
+      return createLeastConnections(members, before);
     case "random":
       return createRandom(members, random);
     case "twoChoices":
       return createTwoChoices(members, random);
     case "ipHash":
-      return createIpHash(members);
+      return createIpHash(members, before);
     case "consistentHash":
       return createConsistentHash(members);
     default:

@@ -88,7 +88,7 @@ describe("random", () => {
   test("shares follow weights among those that take work, in a tiny pool and in a large one with most of it out", (t) => {
     t.diagnostic(`seed ${seed}`);
     for (const size of [4, 400]) {
-      const members = equalMembers(size).map((member) => ({ ...member, weight: 1 + (member.address.length % 2) }));
+      const members = equalMembers(size).map((_, index) => memberOf(index, { weight: 1 + (index % 2) }));
       for (const member of members.slice(3)) member.eligible = false;
       members[0] = memberOf(0, { weight: 5 });
       members[1] = memberOf(1, { weight: 2 });
@@ -105,15 +105,15 @@ describe("random", () => {
     for (const size of [1, 3, 8, 9, 1_000]) {
       const members = membersOf(Array.from({ length: size }, (_, index) => (index === size - 1 ? 0 : 7)));
       const last = size === 1 ? -1 : size - 2;
-      assert.equal(createSampler(members, largest).sample(pickOf(), -1), last);
+      assert.equal(createSampler(members, largest, "share").sample(pickOf(), -1), last);
       const full = equalMembers(size);
-      assert.equal(createSampler(full, largest).sample(pickOf(), -1), size - 1);
+      assert.equal(createSampler(full, largest, "share").sample(pickOf(), -1), size - 1);
     }
   });
 
   test("an exception is never drawn", () => {
     const members = equalMembers(20);
-    const sampler = createSampler(members, seededRandom(seed));
+    const sampler = createSampler(members, seededRandom(seed), "share");
     for (let i = 0; i < 500; i++) assert.notEqual(sampler.sample(pickOf(), 13), 13);
   });
 

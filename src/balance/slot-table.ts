@@ -14,60 +14,80 @@ export const nobody = -1;
 /**
  * Owner of each of `slotCount` slots, as an index into `members`. Instead of slotCount * members times, each member's
  * arrivals are drawn in the order they happen, as one Poisson process over all slots, up to a time by which every slot
- * is taken: about slotCount * (ln slotCount + 4) draws however many members there are (1.4 ms for 4,099 slots, 25 ms
+ * is taken: about slotCount * (ln slotCount + 0.6) draws however many members there are (1 ms for 4,099 slots, 15 ms
  * for 65,536). How far the draws go does not change who is first.
  */
 export function fillSlots(members: readonly SlotMember[], slotCount: number): Int32Array {
   const owners = new Int32Array(slotCount).fill(nobody);
-  const arrivals = new Float64Array(slotCount).fill(Number.POSITIVE_INFINITY);
   let totalWeight = 0;
   for (const member of members) totalWeight += member.weight;
   if (totalWeight === 0) return owners;
-  // By then a given slot is still free with a chance of e^-4 / slotCount, so that all are taken in 98 of 100 tables.
-  let horizon = (Math.log(slotCount) + 4) / totalWeight;
-  do {
-    for (const [index, member] of members.entries()) {
-      if (member.weight > 0) drawArrivals({ member, index, horizon }, arrivals, owners);
-    }
-    horizon *= 2;
-  } while (owners.includes(nobody));
-  return owners;
+  const table: Table = { owners, arrivals: new Float64Array(slotCount).fill(Number.POSITIVE_INFINITY) };
+  const walks = members.flatMap((member, index) => (member.weight > 0 ? [beginWalk(member, index)] : []));
+  // By then one slot is still free on average; each further step leaves 0.6 of what was.
+  let horizon = Math.log(slotCount) / totalWeight;
+  for (;;) {
+    for (const walk of walks) goOn(walk, horizon, table);
+    if (!owners.includes(nobody)) return owners;
+    horizon += 0.5 / totalWeight;
+  }
 }
 
-function drawArrivals(
-  of: { readonly member: SlotMember; readonly index: number; readonly horizon: number },
-  arrivals: Float64Array,
-  owners: Int32Array,
-): void {
-  const { member, index } = of;
+type Table = {
+  readonly owners: Int32Array;
+  /** When each slot was taken. */
+  readonly arrivals: Float64Array;
+};
+
+/** One member's way through its arrivals. */
+type Walk = {
+  readonly index: number;
+  readonly weight: number;
+  /** The next arrival, in steps of a process of rate 1; its slot has not been drawn yet. */
+  next: number;
+  /** Small fast counter generator, 128 bits of state (Chris Doty-Humphrey, public domain), seeded by two hashes. */
+  a: number;
+  b: number;
+  c: number;
+  counter: number;
+};
+
+function beginWalk({ address, weight }: SlotMember, index: number): Walk {
+  const walk = { index, weight, next: 0, a: hashText(address), b: hashText(`${address}#`), c: 0, counter: 1 };
+  for (let draw = 0; draw < warmUp; draw++) drawNumber(walk);
+  walk.next = gapOf(drawNumber(walk));
+  return walk;
+}
+
+/** Draws arrivals up to that time. */
+function goOn(walk: Walk, horizon: number, { owners, arrivals }: Table): void {
+  const { index, weight } = walk;
   const slotCount = owners.length;
-  const steps = of.horizon * member.weight * slotCount;
-  // Small fast counter generator, 128 bits of state (Chris Doty-Humphrey, public domain), seeded by two hashes.
-  let a = hashText(member.address);
-  let b = hashText(`${member.address}#`);
-  let c = 0;
-  let counter = 1;
-  let sum = 0;
-  for (let draw = -warmUp; ; draw++) {
-    const out = (((a + b) | 0) + counter) | 0;
-    counter = (counter + 1) | 0;
-    a = b ^ (b >>> 9);
-    b = (c + (c << 3)) | 0;
-    c = (((c << 21) | (c >>> 11)) + out) | 0;
-    if (draw < 0) continue;
-    if ((draw & 1) === 0) {
-      // The gap to the next arrival; never of length 0, never infinite.
-      sum -= Math.log(((out >>> 0) + 0.5) / 4294967296);
-      if (sum > steps) return;
-      continue;
-    }
-    const slot = Math.floor(((out >>> 0) / 4294967296) * slotCount);
-    const arrival = sum / member.weight;
+  const steps = horizon * weight * slotCount;
+  while (walk.next <= steps) {
+    const slot = Math.floor(((drawNumber(walk) >>> 0) / 4294967296) * slotCount);
+    const arrival = walk.next / weight;
     if (arrival < arrivals[slot]!) {
       arrivals[slot] = arrival;
       owners[slot] = index;
     }
+    walk.next += gapOf(drawNumber(walk));
   }
+}
+
+function drawNumber(walk: Walk): number {
+  const { a, b, c } = walk;
+  const out = (((a + b) | 0) + walk.counter) | 0;
+  walk.counter = (walk.counter + 1) | 0;
+  walk.a = b ^ (b >>> 9);
+  walk.b = (c + (c << 3)) | 0;
+  walk.c = (((c << 21) | (c >>> 11)) + out) | 0;
+  return out;
+}
+
+/** The gap to the next arrival; never of length 0, never infinite. */
+function gapOf(drawn: number): number {
+  return -Math.log(((drawn >>> 0) + 0.5) / 4294967296);
 }
 
 /** First numbers of the generator that still show its seed. */

@@ -3,7 +3,7 @@
 // those of source-table.ts. A pick costs the hash and one look-up; only a client whose owner takes no work costs a look
 // at every member. It must not remember clients.
 
-import { type Balancer, type Member, type Pick, takesWork } from "./balancer.ts";
+import { type Balancer, type Member, noStandings, type Pick, takesWork } from "./balancer.ts";
 import { nobody } from "./slot-table.ts";
 import { sourceSlot, sourceTable, standIn } from "./source-table.ts";
 
@@ -15,6 +15,7 @@ export function createSourceHash(members: readonly Member[]): Balancer {
   const takes = (index: number) => asked !== undefined && takesWork(members[index]!, asked);
 
   return {
+    standings: noStandings,
     pick(pick: Pick): number {
       if (!possible) return -1;
       const slot = sourceSlot(pick.clientAddress);

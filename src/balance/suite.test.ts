@@ -49,13 +49,16 @@ const anyMembers = fc
   .array(
     fc.record({
       weight: fc.oneof(fc.constantFrom(0, 1, 1, 1), fc.nat(300)),
+      part: fc.oneof(fc.constantFrom(256, 256, 1), fc.integer({ min: 1, max: 256 })),
       backup: fc.boolean(),
       maxFails: fc.nat(4),
       activeMax: fc.constantFrom(1, 2, Number.POSITIVE_INFINITY),
     }),
     { maxLength: 14, size: "max" },
   )
-  .map((all) => all.map((options, index) => memberOf(index, options)));
+  .map((all) =>
+    all.map(({ part, ...options }, index) => memberOf(index, { ...options, share: (options.weight * part) / 256 })),
+  );
 
 const anyEvent = fc.oneof(
   {
@@ -69,6 +72,14 @@ const anyEvent = fc.oneof(
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("eligible" as const), at: fc.nat(13), value: fc.boolean() }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("finish" as const), at: fc.nat(13) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("time" as const), ms: fc.nat(30_000) }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("grow" as const),
+      at: fc.nat(13),
+      part: fc.integer({ min: 1, max: 256 }),
+    }),
+  },
 );
 
 for (const variant of all) {
@@ -87,6 +98,7 @@ for (const variant of all) {
             const member = "at" in event ? members[event.at] : undefined;
             if (event.kind === "time") pick.nowMs += event.ms;
             if (event.kind === "eligible" && member) member.eligible = event.value;
+            if (event.kind === "grow" && member) member.share = (member.weight * event.part) / 256;
             if (event.kind === "finish" && member && member.active > 0) member.active--;
             if (event.kind !== "exchange") continue;
             pick.tried.length = 0;

@@ -20,6 +20,7 @@ export function memberOf(index: number, options: MemberOptions = {}): Member {
   return {
     address: `10.${index >>> 8}.${index & 255}.20:8080`,
     weight: 1,
+    share: options.weight ?? 1,
     backup: false,
     maxFails: 1,
     eligible: true,

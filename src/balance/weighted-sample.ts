@@ -1,7 +1,8 @@
 // A weighted draw among the members that take work, for the policies that live by chance; on the request's way. A draw
 // among all by binary search over the running sum of weights is repeated while it hits a member that takes none; when
 // that goes on for too long, or the pool is tiny, one draw among exactly those that do, by two passes. Both ways give
-// each its exact share. No allocation; it must not call the clock, and chance is handed in.
+// each its exact share. A slow start is one more reason to draw again. No allocation; it must not call the clock, and
+// chance is handed in.
 
 import type { Random } from "../core/random.ts";
 import { type Member, type Pick, takesWork } from "./balancer.ts";
@@ -12,13 +13,16 @@ const drawsMax = 8;
 const tinyPool = 8;
 
 export type Sampler = {
-  /**
-   * A member's index by chance in proportion to its weight, never `except` (-1: no exception); -1 when none takes work.
-   */
+  /** A member's index by chance, never `except` (-1: no exception); -1 when none takes work. */
   sample(pick: Pick, except: number): number;
 };
 
-export function createSampler(members: readonly Member[], random: Random): Sampler {
+/**
+ * Draws in proportion to what the members take now (`share`), or to what they shall take when no slow start lasts
+ * (`weight`).
+ */
+export function createSampler(members: readonly Member[], random: Random, by: "share" | "weight"): Sampler {
+  const byShare = by === "share";
   const count = members.length;
   const sums = runningSums(members);
   const total = count === 0 ? 0 : sums[count - 1]!;
@@ -26,18 +30,25 @@ export function createSampler(members: readonly Member[], random: Random): Sampl
   function sampleByPasses(pick: Pick, except: number): number {
     let taking = 0;
     for (let index = 0; index < count; index++) {
-      if (index !== except && takesWork(members[index]!, pick)) taking += members[index]!.weight;
+      const member = members[index]!;
+      if (index !== except && takesWork(member, pick)) taking += byShare ? member.share : member.weight;
     }
     if (taking === 0) return -1;
     let left = random() * taking;
     let last = -1;
     for (let index = 0; index < count; index++) {
-      if (index === except || !takesWork(members[index]!, pick)) continue;
+      const member = members[index]!;
+      if (index === except || !takesWork(member, pick)) continue;
       last = index;
-      left -= members[index]!.weight;
+      left -= byShare ? member.share : member.weight;
       if (left < 0) break;
     }
     return last;
+  }
+
+  /** Drawn by its weight, it stays drawn as often as its share says; whoever has all of it asks chance nothing. */
+  function staysDrawn({ share, weight }: Member): boolean {
+    return !byShare || share === weight || random() * weight < share;
   }
 
   return {
@@ -45,7 +56,8 @@ export function createSampler(members: readonly Member[], random: Random): Sampl
       if (count > tinyPool && total > 0) {
         for (let draws = 0; draws < drawsMax; draws++) {
           const index = indexAt(sums, random() * total);
-          if (index !== except && takesWork(members[index]!, pick)) return index;
+          const member = members[index]!;
+          if (index !== except && takesWork(member, pick) && staysDrawn(member)) return index;
         }
       }
       return sampleByPasses(pick, except);

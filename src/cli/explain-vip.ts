@@ -4,32 +4,30 @@
 import type { Command } from "commander";
 import { Option } from "commander";
 import type { VipExplanation } from "../control/ha/explain-vip.ts";
-import { adminSocketPath, askAdmin } from "./admin-client.ts";
+import { type AdminOptions, withAdminOptions } from "./admin-client.ts";
+import { askOrTell, placeOf } from "./ask.ts";
 import { type CliIo, exitCodes } from "./cli-io.ts";
 import { formatSpan } from "./table.ts";
 
 export function addExplainVipCommand(explain: Command, io: CliIo): void {
-  explain
-    .command("vip")
+  withAdminOptions(explain.command("vip"))
     .description("tell why a virtual router is active here, or is not")
     .argument("<name>", "name of the virtual router")
-    .option("--socket <path>", "admin socket (default: $EVENKEEL_SOCKET or /run/evenkeel/admin.sock)")
     .addOption(new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table"))
-    .action((name: string, options: { socket?: string; output: string }) => explainVip(name, options, io));
+    .action((name: string, options: ExplainVipOptions) => explainVip(name, options, io));
 }
 
-async function explainVip(name: string, options: { socket?: string; output: string }, io: CliIo): Promise<void> {
-  const socket = adminSocketPath(options.socket, io);
+type ExplainVipOptions = AdminOptions & { readonly output: string };
+
+async function explainVip(name: string, options: ExplainVipOptions, io: CliIo): Promise<void> {
+  const place = placeOf(options, io);
+  if (place === undefined) return;
   const path = `/v1/vips/${encodeURIComponent(name)}`;
-  const reply = await askAdmin(socket, { method: "GET", path, timeoutMs: 5_000 });
-  if (!reply.ok) {
-    io.err(`evenkeel: ${reply.failure.detail}\n`);
-    return io.setExitCode(exitCodes.error);
-  }
-  const { status, body } = reply.value;
-  if (status !== 200 || !isExplanation(body)) {
-    const detail: unknown = Object(body).detail;
-    io.err(`evenkeel: ${typeof detail === "string" ? detail : `status ${status}`}\n`);
+  const reply = await askOrTell(place, { method: "GET", path, timeoutMs: 5_000 }, io);
+  if (reply === undefined) return;
+  const { body } = reply;
+  if (!isExplanation(body)) {
+    io.err(`evenkeel: the answer of ${place.name} is no explanation\n`);
     return io.setExitCode(exitCodes.error);
   }
   io.out(options.output === "json" ? `${JSON.stringify(body, undefined, 2)}\n` : formatVipExplanation(body));

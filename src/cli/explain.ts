@@ -5,35 +5,34 @@
 
 import type { Command } from "commander";
 import { Option } from "commander";
+import type { TargetView } from "../admin/target-view.ts";
 import type { ClientExplanation } from "../control/client-explanation.ts";
 import type { ProbeSeen, TargetExplanation } from "../control/target-explanation.ts";
-import { adminSocketPath, askAdmin } from "./admin-client.ts";
+import { type AdminOptions, withAdminOptions } from "./admin-client.ts";
+import { askOrTell, placeOf } from "./ask.ts";
 import { type CliIo, exitCodes } from "./cli-io.ts";
 import { addExplainVipCommand } from "./explain-vip.ts";
+import { parseTargetName, targetPath } from "./target-name.ts";
 
 export function addExplainCommand(program: Command, io: CliIo): void {
   const explain = program.command("explain").description("tell why something is as it is");
   addExplainVipCommand(explain, io);
-  explain
-    .command("target")
+  withAdminOptions(explain.command("target"))
     .description("tell whether a target takes work, and who took it out, when and why")
     .argument("<pool/address>", "such as app/10.0.4.20:8080")
-    .option("--socket <path>", "admin socket (default: $EVENKEEL_SOCKET or /run/evenkeel/admin.sock)")
     .addOption(new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table"))
     .action((name: string, options: ExplainOptions) => explainTarget(name, options, io));
-  explain
-    .command("client")
+  withAdminOptions(explain.command("client"))
     .description("tell which target a client meets, where its address decides")
     .argument("<listener>", "such as web")
     .argument("<address>", "the client's IP address")
-    .option("--socket <path>", "admin socket (default: $EVENKEEL_SOCKET or /run/evenkeel/admin.sock)")
     .addOption(new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table"))
     .action((listener: string, address: string, options: ExplainOptions) =>
       explainClient(listener, address, options, io),
     );
 }
 
-type ExplainOptions = { readonly socket?: string; readonly output: string };
+type ExplainOptions = AdminOptions & { readonly output: string };
 
 async function explainClient(listener: string, address: string, options: ExplainOptions, io: CliIo): Promise<void> {
   const path = `/v1/listeners/${encodeURIComponent(listener)}/clients/${encodeURIComponent(address)}`;
@@ -49,13 +48,12 @@ async function explainClient(listener: string, address: string, options: Explain
 }
 
 async function explainTarget(name: string, options: ExplainOptions, io: CliIo): Promise<void> {
-  // A pool's name has no slash, an address neither.
-  const [pool = "", address = "", more] = name.split("/");
-  if (pool === "" || address === "" || more !== undefined) {
-    io.err(`evenkeel: ${name}: expected POOL/ADDRESS, such as app/10.0.4.20:8080\n`);
+  const parsed = parseTargetName(name);
+  if (!parsed.ok) {
+    io.err(`evenkeel: ${parsed.failure.detail}\n`);
     return io.setExitCode(exitCodes.error);
   }
-  const path = `/v1/pools/${encodeURIComponent(pool)}/targets/${encodeURIComponent(address)}`;
+  const path = targetPath(parsed.value);
   const told = await askExplanation(path, isExplanation, options, io);
   if (told === undefined) return;
   io.out(options.output === "json" ? `${JSON.stringify(told, undefined, 2)}\n` : formatExplanation(told));
@@ -69,12 +67,12 @@ async function askExplanation<T>(
   options: ExplainOptions,
   io: CliIo,
 ): Promise<T | undefined> {
-  const socket = adminSocketPath(options.socket, io);
-  const reply = await askAdmin(socket, { method: "GET", path, timeoutMs: 5_000 });
-  if (reply.ok && reply.value.status === 200 && isTold(reply.value.body)) return reply.value.body;
-  const said: unknown = reply.ok ? Object(reply.value.body).detail : reply.failure.detail;
-  const otherwise = reply.ok ? `status ${reply.value.status}` : "no answer";
-  io.err(`evenkeel: ${typeof said === "string" ? said : otherwise}\n`);
+  const place = placeOf(options, io);
+  if (place === undefined) return undefined;
+  const reply = await askOrTell(place, { method: "GET", path, timeoutMs: 5_000 }, io);
+  if (reply === undefined) return undefined;
+  if (isTold(reply.body)) return reply.body;
+  io.err(`evenkeel: the answer of ${place.name} is no explanation\n`);
   io.setExitCode(exitCodes.error);
   return undefined;
 }
@@ -84,13 +82,15 @@ function isClientExplanation(body: unknown): body is ClientExplanation {
   return typeof fields["client"] === "string" && Array.isArray(fields["pools"]);
 }
 
-function isExplanation(body: unknown): body is TargetExplanation {
+type ExplainedTarget = TargetExplanation & TargetView;
+
+function isExplanation(body: unknown): body is ExplainedTarget {
   const fields: Readonly<Record<string, unknown>> = Object(body);
   return typeof fields["sentence"] === "string" && typeof fields["reports"] === "object";
 }
 
 /** The sentence, then what it rests on, a line each. */
-export function formatExplanation(told: TargetExplanation): string {
+export function formatExplanation(told: ExplainedTarget): string {
   const { check, reports } = told;
   const lines = [told.sentence];
   if (check !== undefined) {
@@ -110,8 +110,18 @@ export function formatExplanation(told: TargetExplanation): string {
   const seen = last === undefined ? "" : `, the last ${last.code} by worker ${last.worker} at ${last.at}`;
   lines.push(`  live traffic: ${reports.count} failed reports${seen}`);
   if (outWorkers.length > 0) lines.push(`  out in workers: ${outWorkers.join(", ")}`);
-  lines.push(`  intent: ${told.intent}, weight ${told.weight}${told.backup ? ", backup" : ""}`);
+  lines.push(
+    `  intent: ${told.intent}, weight ${told.weight}${told.backup ? ", backup" : ""}`,
+    `  ${describeOwner(told)}`,
+  );
   return `${lines.join("\n")}\n`;
+}
+
+function describeOwner({ owner, patched, lease }: TargetView): string {
+  const word = patched.length === 0 ? "" : `; the API changed ${patched.join(", ")}`;
+  const held =
+    lease === undefined ? "" : `; held by the lease of ${lease.holder}, ${Math.ceil(lease.leftMs / 1000)} s left`;
+  return `comes from: ${owner}${word}${held}`;
 }
 
 function describeProbe(probe: ProbeSeen | undefined): string {

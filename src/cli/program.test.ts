@@ -45,7 +45,18 @@ test("wrong use exits with 1 and says what is wrong", async () => {
 test("help is no error", async () => {
   const { out, err, code } = await run(["--help"]);
   assert.deepEqual([code, err], [0, ""]);
-  for (const command of ["run", "validate", "reload", "status", "schema", "echo", "version"]) {
+  for (const command of [
+    "run",
+    "validate",
+    "reload",
+    "status",
+    "target",
+    "events",
+    "token",
+    "schema",
+    "echo",
+    "version",
+  ]) {
     assert.match(out, new RegExp(`^  ${command}`, "m"));
   }
 });

@@ -3,11 +3,14 @@
 import { Command, CommanderError } from "commander";
 import { type CliIo, exitCodes } from "./cli-io.ts";
 import { addEchoCommand } from "./echo.ts";
+import { addEventsCommand } from "./events.ts";
 import { addExplainCommand } from "./explain.ts";
 import { addReloadCommand } from "./reload.ts";
 import { addRunCommand } from "./run.ts";
 import { addSchemaCommand } from "./schema.ts";
 import { addStatusCommand } from "./status.ts";
+import { addTargetCommand } from "./target.ts";
+import { addTokenCommand } from "./token.ts";
 import { addValidateCommand } from "./validate.ts";
 import { addVersionCommand } from "./version.ts";
 import { addVipCommand } from "./vip.ts";
@@ -35,7 +38,10 @@ function buildProgram(io: CliIo): Command {
   addValidateCommand(program, io);
   addReloadCommand(program, io);
   addStatusCommand(program, io);
+  addTargetCommand(program, io);
   addVipCommand(program, io);
+  addEventsCommand(program, io);
+  addTokenCommand(program, io);
   addExplainCommand(program, io);
   addSchemaCommand(program, io);
   addEchoCommand(program, io);

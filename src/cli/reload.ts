@@ -2,20 +2,20 @@
 // was refused (every problem is printed, the old configuration goes on) or nobody answers.
 
 import type { Command } from "commander";
-import { adminSocketPath, askAdmin } from "./admin-client.ts";
+import { type AdminOptions, askAdmin, withAdminOptions } from "./admin-client.ts";
+import { placeOf } from "./ask.ts";
 import { type CliIo, exitCodes } from "./cli-io.ts";
 
 /** Longer than the supervisor waits for its workers. */
 const timeoutMs = 40_000;
 
 export function addReloadCommand(program: Command, io: CliIo): void {
-  program
-    .command("reload")
+  withAdminOptions(program.command("reload"))
     .description("read the configuration again and take it up without closing a connection")
-    .option("--socket <path>", "admin socket (default: $EVENKEEL_SOCKET or /run/evenkeel/admin.sock)")
-    .action(async (options: { socket?: string }) => {
-      const path = adminSocketPath(options.socket, io);
-      const reply = await askAdmin(path, { method: "POST", path: "/v1/reload", timeoutMs });
+    .action(async (options: AdminOptions) => {
+      const place = placeOf(options, io);
+      if (place === undefined) return;
+      const reply = await askAdmin(place, { method: "POST", path: "/v1/reload", timeoutMs });
       if (!reply.ok) {
         io.err(`evenkeel: ${reply.failure.detail}\n`);
         return io.setExitCode(exitCodes.error);

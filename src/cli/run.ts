@@ -1,6 +1,7 @@
 // `evenkeel run -c FILE`: the balancer itself. Wires the supervisor to what may ask something of it: signals and the admin
 // API. Exit 0 after a drain; 1 when it could not start, with every reason on stderr.
 
+import type { Socket } from "node:net";
 import { resolve } from "node:path";
 import { performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
@@ -63,7 +64,9 @@ export async function runNode(options: RunOptions): Promise<ExitCode> {
   const { Supervisor } = await import("../control/supervisor.ts");
   const { openAdminServer } = await import("../admin/server.ts");
   const { claimSocketPath } = await import("../io/socket-path.ts");
+  const { PeerNames } = await import("../io/peer-credentials.ts");
   const { log } = options;
+  const clock = () => performance.now();
   const supervisor = new Supervisor({
     config: loaded.config,
     load,
@@ -72,12 +75,17 @@ export async function runNode(options: RunOptions): Promise<ExitCode> {
     heartbeat: options.heartbeat ?? {},
     version: programVersion(),
     log,
-    clock: () => performance.now(),
+    clock,
   });
   // Both are tried before anything is said, so that a second start hears of every address that it cannot have.
   const failures = [...supervisor.open()];
-  const claimed = await claimSocketPath(loaded.config.admin.socket);
-  const admin = claimed.ok ? await openAdminServer(loaded.config.admin.socket, supervisor, log) : claimed;
+  const { admin: where } = loaded.config;
+  const claimed = await claimSocketPath(where.socket);
+  const peers = new PeerNames();
+  const peerName = (connection: Socket) => peers.nameOf(connection);
+  const admin = claimed.ok
+    ? await openAdminServer({ admin: where, controlled: supervisor, log, clock, peerName })
+    : claimed;
   if (!admin.ok) failures.push(admin.failure);
   if (failures.length > 0 || !admin.ok) {
     if (admin.ok) await admin.value.close();
@@ -127,7 +135,9 @@ async function announce(supervisor: Supervisor, log: Log, pidFile: string | unde
     protocol,
     address: formatSocketAddress(bind),
   }));
-  log.info("ready", { node: config.node, generation, workers: config.workers, listeners, admin: config.admin.socket });
+  const { socket: admin, http } = config.admin;
+  const adminHttp = http === undefined ? undefined : formatSocketAddress(http.bind);
+  log.info("ready", { node: config.node, generation, workers: config.workers, listeners, admin, adminHttp });
   if (pidFile === undefined) return;
   const { writePidFile } = await import("../io/pid-file.ts");
   const written = writePidFile(pidFile, process.pid);

@@ -16,6 +16,8 @@ const router: RouterStatus = {
   byHand: undefined,
   resigning: false,
   ownAddress: "10.0.0.1",
+  advertisementIntervalMs: 1000,
+  advertisementCopies: 4,
   addresses: [
     { address: "10.0.0.100", here: "held" },
     { address: "10.0.0.101", here: "foreign" },
@@ -37,6 +39,7 @@ const ha = {
   tracks: [],
   services: [],
   restarts: 0,
+  transitions: [],
   degraded: [],
 } as const;
 

@@ -1,5 +1,6 @@
-// Virtual routers as columns: for `evenkeel status` and `evenkeel vip ls`. Pure.
+// Virtual routers as columns: for `evenkeel status`, `evenkeel vip ls` and `evenkeel vip plan`. Pure.
 
+import type { HaPlan } from "../config/ha-plan.ts";
 import type { HaStatus } from "../control/ha/high-availability.ts";
 import { formatSpan, formatTable } from "./table.ts";
 
@@ -61,4 +62,17 @@ function formatPeers(routers: readonly RouterStatus[]): string | undefined {
     { title: "HEARD BEFORE", align: "right" },
   ] as const;
   return formatTable(columns, rows);
+}
+
+/** Priorities by node, and below it who carries what, without a lost node and with each. */
+export function formatPlan({ nodes, virtualRouters, carried }: HaPlan): string {
+  const priorities = formatTable(
+    [{ title: "VIRTUAL ROUTER" }, ...nodes.map((title) => ({ title, align: "right" }) as const)],
+    virtualRouters.map(({ name, priorities: by }) => [name, ...nodes.map((node) => String(by[node] ?? ""))]),
+  );
+  const loads = formatTable(
+    [{ title: "LOST" }, ...nodes.map((title) => ({ title }))],
+    carried.map(({ lost, by }) => [lost ?? "nobody", ...nodes.map((node) => (by[node] ?? []).join(" ") || "-")]),
+  );
+  return `${priorities}\n${loads}`;
 }

@@ -1,13 +1,14 @@
-// `evenkeel vip ls|takeover|release|resume`: the virtual routers of this node, and an operator's orders to one. Exit 0 when
-// the order was taken; 3 when the state of things forbids it (a fault, a priority of 255 or 254 elsewhere); 1 when there is
-// no such virtual router or nobody answers; `ls` gives 2 when one is in fault.
+// `evenkeel vip ls|plan|takeover|release|resume`: the virtual routers of this node, the plan of a spread, and an operator's
+// orders to one. Exit 0 when the order was taken; 3 when the state of things forbids it (a fault, a priority of 255 or 254
+// elsewhere); 1 when there is no such virtual router or nobody answers; `ls` gives 2 when one is in fault.
 
 import type { Command } from "commander";
 import { Option } from "commander";
 import type { VipExplanation } from "../control/ha/explain-vip.ts";
-import { adminSocketPath, askAdmin } from "./admin-client.ts";
+import { type AdminOptions, withAdminOptions } from "./admin-client.ts";
+import { askOrTell, placeOf } from "./ask.ts";
 import { type CliIo, exitCodes } from "./cli-io.ts";
-import { formatRouters } from "./vip-table.ts";
+import { formatPlan, formatRouters } from "./vip-table.ts";
 
 const orders = ["takeover", "release", "resume"] as const;
 type VrrpOrder = (typeof orders)[number];
@@ -24,39 +25,39 @@ const done: Readonly<Record<VrrpOrder, string>> = {
   resume: "competes by its own priority again",
 };
 
-const socketOption = [
-  "--socket <path>",
-  "admin socket (default: $EVENKEEL_SOCKET or /run/evenkeel/admin.sock)",
-] as const;
 /** An order waits for the services that follow, and they for their stopTimeout. */
 const orderTimeoutMs = 60_000;
 
 export function addVipCommand(program: Command, io: CliIo): void {
   const vip = program.command("vip").description("show and move virtual addresses");
-  vip
-    .command("ls")
+  withAdminOptions(vip.command("ls"))
     .description("list the virtual routers of this node")
-    .option(...socketOption)
     .addOption(new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table"))
-    .action((options: { socket?: string; output: string }) => list(options, io));
+    .action((options: AdminOptions & { readonly output: string }) => list(options, io));
+  vip
+    .command("plan")
+    .description("show which node carries which virtual router with `spread: true`, and after the loss of each node")
+    .requiredOption("-c, --config <file>", "configuration file (YAML or JSON)")
+    .addOption(new Option("-o, --output <format>", "how to print").choices(["table", "json"]).default("table"))
+    .action((options: { readonly config: string; readonly output: string }) => plan(options, io));
   for (const order of orders) {
-    vip
-      .command(order)
+    withAdminOptions(vip.command(order))
       .description(descriptions[order])
       .argument("<name>", "name of the virtual router")
-      .option(...socketOption)
-      .action((name: string, options: { socket?: string }) => give(order, name, options, io));
+      .action((name: string, options: AdminOptions) => give(order, name, options, io));
   }
 }
 
-async function list(options: { socket?: string; output: string }, io: CliIo): Promise<void> {
-  const path = adminSocketPath(options.socket, io);
-  const reply = await askAdmin(path, { method: "GET", path: "/v1/vips", timeoutMs: 5_000 });
-  if (!reply.ok || !isList(reply.value.body)) {
-    io.err(`evenkeel: ${reply.ok ? `the answer of ${path} is no list` : reply.failure.detail}\n`);
+async function list(options: AdminOptions & { readonly output: string }, io: CliIo): Promise<void> {
+  const place = placeOf(options, io);
+  if (place === undefined) return;
+  const reply = await askOrTell(place, { method: "GET", path: "/v1/vips", timeoutMs: 5_000 }, io);
+  if (reply === undefined) return;
+  const vips = reply.body;
+  if (!isList(vips)) {
+    io.err(`evenkeel: the answer of ${place.name} is no list\n`);
     return io.setExitCode(exitCodes.error);
   }
-  const vips = reply.value.body;
   const routers = vips.map(({ router }) => router).filter((router) => router !== undefined);
   if (options.output === "json") io.out(`${JSON.stringify(vips, undefined, 2)}\n`);
   else if (vips.length === 0) io.out("no virtual routers are configured\n");
@@ -66,24 +67,34 @@ async function list(options: { socket?: string; output: string }, io: CliIo): Pr
   io.setExitCode(isBad ? exitCodes.degraded : exitCodes.good);
 }
 
+async function plan(options: { readonly config: string; readonly output: string }, io: CliIo): Promise<void> {
+  const { loadConfig } = await import("../control/load-config.ts");
+  const { planOf } = await import("../config/ha-plan.ts");
+  const loaded = await loadConfig(options.config, { elsewhere: true });
+  if (!loaded.ok) {
+    for (const problem of loaded.problems) io.err(`${problem}\n`);
+    return io.setExitCode(exitCodes.error);
+  }
+  const found = planOf(loaded.config.ha);
+  if (found === undefined) {
+    io.err("evenkeel: there is no `spread: true`: the priorities are as they are written\n");
+    return io.setExitCode(exitCodes.error);
+  }
+  if (options.output === "json") io.out(`${JSON.stringify(found, undefined, 2)}\n`);
+  else io.out(formatPlan(found));
+  io.setExitCode(exitCodes.good);
+}
+
 function isList(body: unknown): body is readonly VipExplanation[] {
   return Array.isArray(body) && body.every((one) => typeof Object(one).name === "string");
 }
 
-async function give(order: VrrpOrder, name: string, options: { socket?: string }, io: CliIo): Promise<void> {
-  const socket = adminSocketPath(options.socket, io);
+async function give(order: VrrpOrder, name: string, options: AdminOptions, io: CliIo): Promise<void> {
+  const place = placeOf(options, io);
+  if (place === undefined) return;
   const path = `/v1/vips/${encodeURIComponent(name)}:${order}`;
-  const reply = await askAdmin(socket, { method: "POST", path, timeoutMs: orderTimeoutMs });
-  if (!reply.ok) {
-    io.err(`evenkeel: ${reply.failure.detail}\n`);
-    return io.setExitCode(exitCodes.error);
-  }
-  const { status, body } = reply.value;
-  if (status === 200) {
-    io.out(`${name} ${done[order]}\n`);
-    return io.setExitCode(exitCodes.good);
-  }
-  const detail: unknown = Object(body).detail;
-  io.err(`evenkeel: ${typeof detail === "string" ? detail : `status ${status}`}\n`);
-  io.setExitCode(status === 409 ? exitCodes.refused : exitCodes.error);
+  const reply = await askOrTell(place, { method: "POST", path, timeoutMs: orderTimeoutMs }, io);
+  if (reply === undefined) return;
+  io.out(`${name} ${done[order]}\n`);
+  io.setExitCode(exitCodes.good);
 }

@@ -1,15 +1,16 @@
 // Who is told what: `notify` of each virtual router and sync group with that of `ha` behind it. On the change's way, part of
 // build-ha.ts.
 
+import { same } from "../core/same.ts";
 import {
   type Email,
+  type FifoReader,
   type NotifyCommand,
   type NotifyEvent,
   type NotifyRule,
   notifyEvents,
   type Webhook,
 } from "../model/ha.ts";
-import { same } from "./diff.ts";
 import type { HaDraft } from "./ha-shape.ts";
 import type { NotifyFile } from "./notify-schema.ts";
 
@@ -23,6 +24,17 @@ export function buildNotify(ha: HaDraft): NotifyRule[] {
     ...ha.syncGroups.map(({ name, value }) => buildRule("syncGroup", name, [value?.notify, all])),
   ];
   return rules.filter(tellsSomebody);
+}
+
+/** Those of `ha` and of each virtual router and sync group. */
+export function buildFifoReaders(ha: HaDraft): FifoReader[] {
+  const files = [ha.shell.value?.notify, ...[...ha.virtualRouters, ...ha.syncGroups].map(({ value }) => value?.notify)];
+  const readers = files.flatMap((file) =>
+    file?.fifo === undefined || file.fifoReader === undefined
+      ? []
+      : [{ path: file.fifo, command: file.fifoReader, user: file.user }],
+  );
+  return readers.filter((one, index) => readers.findIndex(({ path }) => path === one.path) === index);
 }
 
 function tellsSomebody({ commands, fifos, emails, webhooks }: NotifyRule): boolean {
@@ -43,6 +55,7 @@ function buildRule(of: NotifyRule["of"], name: string, files: readonly (NotifyFi
       stop: commandsOf("stop"),
     },
     fifos: [...new Set(given.flatMap(({ fifo }) => fifo ?? []))],
+    priorityChanges: given.some(({ priorityChanges }) => priorityChanges),
     emails: eachOnce(given.flatMap(({ email }) => (email === undefined ? [] : [buildEmail(email)]))),
     webhooks: eachOnce(given.flatMap(({ webhook }) => (webhook === undefined ? [] : [buildWebhook(webhook)]))),
   };

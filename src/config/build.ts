@@ -4,7 +4,8 @@
 
 import { formatSocketAddress } from "../core/address.ts";
 import { assert } from "../core/assert.ts";
-import type { AccessLogConfig, Config } from "../model/config.ts";
+import type { Milliseconds } from "../core/clock.ts";
+import type { AccessLogConfig, AdminConfig, Config } from "../model/config.ts";
 import type {
   HeaderRules,
   HttpLimits,
@@ -18,9 +19,11 @@ import type { Balance, Pool, Target } from "../model/pool.ts";
 import { buildHa } from "./build-ha.ts";
 import { buildHealthCheck } from "./build-health-check.ts";
 import { buildTcpListener, buildUdpListener, type Layer4Defaults } from "./build-layer4.ts";
+import { buildSource } from "./build-source.ts";
 import { readTargetAddress } from "./http-leaf.ts";
 import { workersMax } from "./limits.ts";
-import type { PoolShell, RootShell, RouteFile } from "./schema.ts";
+import type { PoolShell } from "./pool-schema.ts";
+import type { RootShell, RouteFile } from "./schema.ts";
 import type { Draft, HttpListenerPart, ListenerPart, PoolPart, TargetPart } from "./shape.ts";
 import { hostOf, pathOf } from "./validate-routes.ts";
 
@@ -39,7 +42,8 @@ export function buildConfig(draft: Draft, machine: Machine): Config {
   const defaults = { ...root.defaults, limitsStated: { connections: stated("connections"), flows: stated("flows") } };
   return {
     node,
-    admin: { socket: root.admin.socket },
+    admin: buildAdmin(root.admin),
+    stateDirectory: root.stateDirectory,
     workers: root.workers === "auto" ? Math.min(workersMax, Math.max(1, machine.cores)) : root.workers,
     drainTimeout: root.drainTimeout,
     accessLog: buildAccessLog(root.accessLog),
@@ -53,6 +57,10 @@ export function buildConfig(draft: Draft, machine: Machine): Config {
 /** The name of this node. */
 export function nodeOf(draft: Draft, machine: Machine): string {
   return draft.root.value?.node ?? machine.hostname;
+}
+
+function buildAdmin({ socket, http: bind, tokenFile }: RootShell["admin"]): AdminConfig {
+  return { socket, http: bind === undefined || tokenFile === undefined ? undefined : { bind, tokenFile } };
 }
 
 function buildAccessLog(file: RootShell["accessLog"]): AccessLogConfig | undefined {
@@ -182,7 +190,9 @@ function buildPool(part: PoolPart): Pool {
   return {
     name: part.name,
     balance: buildBalance(file.balance),
-    targets: part.targets.map(buildTarget),
+    targets: part.targets.map((target) => buildTarget(target, file.slowStart)),
+    source: part.source?.value === undefined ? undefined : buildSource(part.source.value),
+    slowStart: file.slowStart,
     healthCheck: part.healthCheck?.value === undefined ? undefined : buildHealthCheck(part.healthCheck.value),
     idleConnectionsMax: file.idleConnections,
     idleTimeout: file.idleTimeout,
@@ -198,7 +208,7 @@ function buildBalance(file: PoolShell["balance"]): Balance {
   };
 }
 
-function buildTarget(part: TargetPart): Target {
+function buildTarget(part: TargetPart, slowStart: Milliseconds): Target {
   const file = part.value;
   const reading = readTargetAddress(part.address);
   assert(file !== undefined && reading.ok, "every target of a valid draft was read");
@@ -212,5 +222,6 @@ function buildTarget(part: TargetPart): Target {
     connectionsMax: file.maxConnections,
     backup: file.backup,
     intent: file.intent,
+    slowStart: file.slowStart ?? slowStart,
   };
 }

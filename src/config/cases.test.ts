@@ -6,11 +6,11 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { test } from "node:test";
 import { formatSocketAddress } from "../core/address.ts";
+import { same } from "../core/same.ts";
 import type { Config } from "../model/config.ts";
 import { type HaConfig, haNone } from "../model/ha.ts";
 import type { Listener, Route, TcpRoute } from "../model/listener.ts";
 import { decodeConfig } from "./decode.ts";
-import { same } from "./diff.ts";
 import { describeProblems } from "./problem.ts";
 
 const folder = new URL("./cases/", import.meta.url);
@@ -72,7 +72,11 @@ function describeHa(ha: HaConfig): string[] {
   for (const one of ha.tracks) lines.push(`track ${one.name}${differing(one, { rise: 1, fall: 1 }, ["name"])}`);
   for (const one of ha.notify) {
     const commands = differing(one.commands, { active: [], backup: [], fault: [], stop: [] }, []);
-    const others = differing(one, { fifos: [], emails: [], webhooks: [] }, ["of", "name", "commands"]);
+    const others = differing(one, { fifos: [], priorityChanges: false, emails: [], webhooks: [] }, [
+      "of",
+      "name",
+      "commands",
+    ]);
     lines.push(`notify ${one.of} ${one.name}${commands}${others}`);
   }
   for (const one of ha.services) lines.push(`service ${one.name}${differing(one, services[0], ["name"])}`);

@@ -4,9 +4,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import fc from "fast-check";
 import { stringify } from "yaml";
+import { same } from "../core/same.ts";
 import { haNone } from "../model/ha.ts";
 import { type Decoded, type DecodeOptions, decodeConfig, decodeConfigBytes } from "./decode.ts";
-import { same } from "./diff.ts";
 import { fileBytesMax, problemsMax, targetsPerPoolMax } from "./limits.ts";
 import { describeProblems, formatPath } from "./problem.ts";
 
@@ -38,7 +38,8 @@ pools: { app: { targets: { 10.0.4.20:8080: } } }`,
   assert.deepEqual(decoded.warnings, []);
   assert.deepEqual(decoded.config, {
     node: "host-1",
-    admin: { socket: "/run/evenkeel/admin.sock" },
+    admin: { socket: "/run/evenkeel/admin.sock", http: undefined },
+    stateDirectory: "/var/lib/evenkeel",
     workers: 2,
     drainTimeout: 30_000,
     accessLog: undefined,
@@ -94,8 +95,11 @@ pools: { app: { targets: { 10.0.4.20:8080: } } }`,
             connectionsMax: 0,
             backup: false,
             intent: "up",
+            slowStart: 0,
           },
         ],
+        source: undefined,
+        slowStart: 0,
         healthCheck: undefined,
         idleConnectionsMax: 128,
         idleTimeout: 4000,
@@ -273,6 +277,18 @@ const words = [
   "limits",
   "flows",
   "preserveClientAddress",
+  "source",
+  "type",
+  "consul",
+  "etcd",
+  "dns",
+  "endpoints",
+  "127.0.0.1:8500",
+  "https://a",
+  "prefix",
+  "service",
+  "tls",
+  "dump",
   "Host",
   "a\u0000b",
   "\ud800",

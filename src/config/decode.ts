@@ -5,6 +5,7 @@
 import type { Config } from "../model/config.ts";
 import { buildConfig, type Machine, nodeOf } from "./build.ts";
 import type { Environment } from "./environment.ts";
+import { fileWants } from "./file-wants.ts";
 import { fileBytesMax } from "./limits.ts";
 import { type MachineWant, machineWants } from "./machine-wants.ts";
 import { addProblem, type Complaint, createReport, type Locate, type Problem, sortProblems } from "./problem.ts";
@@ -41,7 +42,7 @@ export function decodeConfig(text: string, options: DecodeOptions): Decoded {
     return { ok: false, problems: sortProblems(report.problems), warnings };
   }
   const config = buildConfig(draft, options.machine);
-  const wants = machineWants(draft.ha, config.ha.awaitedInterfaces, draft.locate);
+  const wants = [...fileWants(draft), ...machineWants(draft.ha, config.ha.awaitedInterfaces, draft.locate)];
   return { ok: true, config, warnings, wants, locate: draft.locate };
 }
 

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { Config } from "../model/config.ts";
 import { decodeConfig } from "./decode.ts";
-import { describeDiff, diffConfig, same } from "./diff.ts";
+import { describeDiff, diffConfig } from "./diff.ts";
 
 function config(text: string): Config {
   const decoded = decodeConfig(text, { file: "lb.yaml", environment: {}, machine: { hostname: "h", cores: 2 } });
@@ -151,14 +151,6 @@ test("the order of targets is part of a pool, for it is the order of round robin
   assert.deepEqual(describeDiff(diff), ["~ pool app: targets in another order"]);
 });
 
-test("JSON data is the same by its content, absent or undefined", () => {
-  assert.equal(same({ a: 1, b: undefined }, { a: 1 }), true);
-  assert.equal(same([1, { a: [2] }], [1, { a: [2] }]), true);
-  assert.equal(same([1], [1, 2]), false);
-  assert.equal(same({ a: 1 }, [1]), false);
-  assert.equal(same(null, {}), false);
-});
-
 test("a diff of floating addresses names virtual routers, tracks, groups, services and who is told, and no password", () => {
   const file = (router: string, rest: string) =>
     config(`
@@ -195,4 +187,54 @@ ha:
     "- service pump",
   ]);
   assert.equal(diffConfig(next, next).empty, true);
+});
+
+test("a diff tells a source in words where it comes, goes or becomes another, and its keys where it stays", () => {
+  const pool = (rest: string) => config(`pools: { app: { targets: {}, ${rest} } }`);
+  const lines = (before: string, after: string) => describeDiff(diffConfig(pool(before), pool(after)));
+  const kv = (rest: string) => `source: { type: consul, endpoints: ["127.0.0.1:8500"], prefix: app/, ${rest} }`;
+  const etcd = 'source: { type: etcd, endpoints: ["h:2379"], prefix: app/, user: x, passwordFile: /etc/password }';
+  const service = 'source: { type: consul, endpoints: ["127.0.0.1:8500"], service: app, tags: [a, b] }';
+  assert.deepEqual(lines("", kv("")), ['~ pool app: source (none) -> "consul app/ at http://127.0.0.1:8500"']);
+  assert.deepEqual(lines(kv(""), etcd), [
+    '~ pool app: source "consul app/ at http://127.0.0.1:8500" -> "etcd app/ at http://h:2379"',
+  ]);
+  assert.deepEqual(lines(etcd, service), [
+    '~ pool app: source "etcd app/ at http://h:2379" -> "consul service app #a #b (passing) at http://127.0.0.1:8500"',
+  ]);
+  const dns = (rest: string) => `source: { type: dns, name: app.example, ${rest} }`;
+  assert.deepEqual(lines(dns("port: 80"), ""), ['~ pool app: source "dns app.example:80" -> (none)']);
+  assert.deepEqual(lines(dns("record: srv, servers: [10.0.0.2]"), ""), [
+    '~ pool app: source "dns srv app.example at 10.0.0.2:53" -> (none)',
+  ]);
+  assert.deepEqual(
+    lines(kv(""), kv("required: true, retry: { most: 9s }, tokenFile: /etc/token, dump: { format: upsync }")),
+    [
+      "~ pool app: source.required false -> true",
+      "~ pool app: source.retry.most 5000 -> 9000",
+      '~ pool app: source.dump.format "json" -> "upsync"',
+      '~ pool app: source.tokenFile (none) -> "/etc/token"',
+    ],
+  );
+  assert.deepEqual(lines(kv("wait: 10s"), kv("")), []);
+});
+
+test("a diff tells a pool's slow start once, and a target's where it has its own", () => {
+  const pool = (own: string, target: string) =>
+    config(`pools: { app: { ${own} targets: { 10.0.0.1:80: , 10.0.0.2:80: { ${target} } } } }`);
+  assert.deepEqual(describeDiff(diffConfig(pool("", "slowStart: 5s"), pool("slowStart: 30s,", "slowStart: 1m"))), [
+    "~ pool app: slowStart 0 -> 30000",
+    "~ pool app: target 10.0.0.2:80: slowStart 5000 -> 60000",
+  ]);
+  assert.deepEqual(describeDiff(diffConfig(pool("", ""), pool("", "slowStart: 1m"))), [
+    "~ pool app: target 10.0.0.2:80: slowStart 0 -> 60000",
+  ]);
+});
+
+test("a diff names the state's directory and the API over TCP with the place of its token", () => {
+  const next = config("stateDirectory: /srv/x\nadmin: { http: 127.0.0.1:9911, tokenFile: /etc/token }");
+  assert.deepEqual(describeDiff(diffConfig(config("node: h"), next)), [
+    '~ admin.http (none) -> {"bind":{"host":"127.0.0.1","port":9911},"tokenFile":"/etc/token"}',
+    '~ stateDirectory "/var/lib/evenkeel" -> "/srv/x"',
+  ]);
 });

@@ -3,10 +3,12 @@
 // fields; says nothing about how a change is carried out.
 
 import { formatSocketAddress } from "../core/address.ts";
+import { same } from "../core/same.ts";
 import type { Config } from "../model/config.ts";
 import type { HaConfig } from "../model/ha.ts";
 import type { Listener, Route, TcpRoute } from "../model/listener.ts";
 import type { Pool, Target } from "../model/pool.ts";
+import { describeSource, type Source } from "../model/source.ts";
 
 /** One field that differs, with both values as JSON data; undefined is absent. */
 export type FieldChange = { readonly field: string; readonly before: unknown; readonly after: unknown };
@@ -52,7 +54,7 @@ export type HaDiff = {
 
 export type ConfigDiff = {
   readonly empty: boolean;
-  /** Of the node itself: node, admin, workers, drainTimeout, accessLog, kernel. */
+  /** Of the node itself: node, admin, stateDirectory, workers, drainTimeout, accessLog, kernel. */
   readonly fields: readonly FieldChange[];
   readonly listeners: NamedChanges<ListenerChange>;
   readonly pools: NamedChanges<PoolChange>;
@@ -134,15 +136,33 @@ function diffRoute(before: AnyRoute, after: AnyRoute): RouteChange | undefined {
 }
 
 function diffPool(before: Pool, after: Pool): PoolChange | undefined {
-  const fields = diffFields(before, after, ["targets"]);
-  const targets = diffNamed(before.targets, after.targets, (target) => target.address, diffTarget);
+  const fields = [...diffFields(before, after, ["targets", "source"]), ...diffSource(before.source, after.source)];
+  // A target that follows its pool says nothing new when the pool's own does.
+  const followed = before.slowStart === after.slowStart ? [] : ["slowStart"];
+  const follows = (old: Target, next: Target) =>
+    old.slowStart === before.slowStart && next.slowStart === after.slowStart;
+  const targets = diffNamed(
+    before.targets,
+    after.targets,
+    (target) => target.address,
+    (old, next) => diffTarget(old, next, follows(old, next) ? followed : []),
+  );
   const targetsReordered = reordered(before.targets, after.targets, (target) => target.address);
   if (fields.length === 0 && isEmpty(targets) && !targetsReordered) return undefined;
   return { name: before.name, fields, targets, targetsReordered };
 }
 
-function diffTarget(before: Target, after: Target): TargetChange | undefined {
-  const fields = diffFields(before, after, []);
+/** Field by field where it stays of one type; else what it was and is as a whole, in words. */
+function diffSource(before: Source | undefined, after: Source | undefined): FieldChange[] {
+  if (before !== undefined && before.type === after?.type) {
+    return diffFields(before, after, []).map((change) => ({ ...change, field: `source.${change.field}` }));
+  }
+  const [was, is] = [before, after].map((source) => (source === undefined ? undefined : describeSource(source)));
+  return was === is ? [] : [{ field: "source", before: was, after: is }];
+}
+
+function diffTarget(before: Target, after: Target, except: readonly string[]): TargetChange | undefined {
+  const fields = diffFields(before, after, except);
   return fields.length === 0 ? undefined : { address: before.address, fields };
 }
 
@@ -187,17 +207,6 @@ function shown(field: string, value: unknown): unknown {
 
 function isRecord(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
-/** Equality of JSON data, where an absent field equals an undefined one. */
-export function same(left: unknown, right: unknown): boolean {
-  if (left === right) return true;
-  if (Array.isArray(left) && Array.isArray(right)) {
-    return left.length === right.length && left.every((item, index) => same(item, right[index]));
-  }
-  if (!isRecord(left) || !isRecord(right)) return false;
-  const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
-  return [...keys].every((key) => same(Reflect.get(left, key), Reflect.get(right, key)));
 }
 
 /** The changes as lines for a log or a terminal, `+` added, `-` removed, `~` changed; none when nothing changed. */

@@ -193,7 +193,9 @@ const announce = z.strictObject({
   delay: orOff.prefault("5s").describe("0: no second round."),
   refresh: orOff
     .prefault("60s")
-    .describe("While active, announced again this often; 0: never. keepalived's default is never."),
+    .describe(
+      "While active, announced again this often, and once soon after taking over; 0: never. keepalived's default is never.",
+    ),
   refreshRepeat: repeat.prefault(1).describe("Announcements of each address at every refresh."),
   lowerPriorityRepeat: repeat.prefault(5).describe("The same after another active of lower priority was heard."),
   lowerPriorityDelay: orOff.prefault("5s").describe("0: no second round."),
@@ -222,6 +224,11 @@ const virtualRouterFields = {
     .prefault("1s")
     .describe(
       "The same on all nodes. Failover takes three of them and a little; below 100ms a real-time priority is needed.",
+    ),
+  advertisementCopies: integer(1, 10)
+    .optional()
+    .describe(
+      "So often each advertisement is said, a hundredth of the interval apart; by default 4 from 400ms on, fewer below, 1 at 100ms: no change of the active node where the network loses 30%. 1: as the RFC has it. It is the active node's that counts.",
     ),
   downAdvertisements: integer(2, 100)
     .prefault(3)
@@ -305,6 +312,11 @@ const haFields = {
     .max(spreadNodesMax)
     .prefault([])
     .describe("Names (`node`) of all nodes that share the virtual routers; with `spread: true`."),
+  insecureCommands: oneOf(["refuse", "warn"])
+    .prefault("refuse")
+    .describe(
+      "A command that would run as root though others can change it, or a folder on the way to it: an error, or a warning, as keepalived without enable_script_security.",
+    ),
   notify: notifyFile.optional().describe("Whom to tell of every virtual router and sync group."),
 };
 

@@ -22,10 +22,25 @@ const facts: MachineFacts = {
     ["nobody", true],
     ["ghost", false],
   ]),
+  insecure: new Map([
+    [" /bin/loose", { path: "/bin/loose", why: "others" }],
+    [" /srv/bob/run", { path: "/srv/bob", why: "owner" }],
+    ["admin /bin/fine", { path: "/bin", why: "group" }],
+  ]),
+  files: new Map([
+    ["/etc/token", "fine"],
+    ["/etc/none", "missing"],
+    ["/etc/folder", "directory"],
+    ["/etc/shut", "forbidden"],
+  ]),
 };
 
 function judged(ha: string): { problems: string; warnings: string } {
-  const decoded = decodeConfig(`ha:\n${ha}`, {
+  return judgedFile(`ha:\n${ha}`);
+}
+
+function judgedFile(text: string): { problems: string; warnings: string } {
+  const decoded = decodeConfig(text, {
     file: "lb.yaml",
     environment: {},
     machine: { hostname: "lb-1", cores: 1 },
@@ -133,4 +148,46 @@ test("a program that cannot run is told with its place, wherever it stands", () 
       "",
     ].join("\n"),
   );
+});
+
+test("a file that cannot be read is told with its place, whoever needs it", () => {
+  const source = (rest: string) =>
+    `{ source: { type: consul, endpoints: ["https://[::1]:8501"], service: a, ${rest} } }`;
+  const { problems } = judgedFile(`admin: { http: 127.0.0.1:9911, tokenFile: /etc/none }
+pools:
+  a: ${source("tokenFile: /etc/token, tls: { ca: /etc/folder, certificate: /etc/token, key: /etc/shut }")}
+  b: ${source("tokenFile: /etc/shut")}
+  c: { source: { type: etcd, endpoints: ["127.0.0.1:2379"], prefix: c/, user: x, passwordFile: /etc/none } }
+  d: { source: { type: dns, name: a.example, port: 80 } }
+`);
+  assert.equal(
+    problems,
+    [
+      "lb.yaml:1:43: there is no file `/etc/none`; expected a file that exists",
+      "lb.yaml:3:113: `/etc/folder` is a directory; expected a file",
+      "lb.yaml:3:156: this user may not read `/etc/shut`; expected a file that can be read",
+      "lb.yaml:4:90: this user may not read `/etc/shut`; expected a file that can be read",
+      "lb.yaml:5:96: there is no file `/etc/none`; expected a file that exists",
+      "",
+    ].join("\n"),
+  );
+});
+
+test("what would run as root though others can change it is refused, or warned of where that is wanted", () => {
+  const ha = (more: string) => `${more}
+  tracks: { chk: { command: [/bin/loose] }, fine: { command: [/bin/fine] } }
+  notify: { any: [/srv/bob/run, x], user: admin, stop: [/bin/fine] }
+  virtualRouters: { VI_1: { interface: eth0, vrid: 1, priority: 100, addresses: [10.0.4.99], track: [chk, fine] } }
+  services: { s: { command: [/srv/bob/run], follow: VI_1 } }`;
+  const { problems } = judged(ha(""));
+  assert.match(
+    problems,
+    /:3:\d+: `\/bin\/loose` would run as root, which may be changed by everybody; expected `chown root`/,
+  );
+  assert.match(problems, /:4:\d+: `\/bin\/fine` would run as root, and `\/bin` may be changed by its group/);
+  assert.match(problems, /:6:\d+: `\/srv\/bob\/run` would run as root, and `\/srv\/bob` belongs to another user/);
+  assert.equal(problems.trim().split("\n").length, 3);
+  const warned = judged(ha("  insecureCommands: warn"));
+  assert.equal(warned.problems, "");
+  assert.equal(warned.warnings.trim().split("\n").length, 3);
 });

@@ -9,12 +9,21 @@ import { addProblem, type Complaint, type Problem } from "./problem.ts";
 
 export type ProgramFact = "fine" | "missing" | "directory" | "notExecutable" | "forbidden";
 
+/** What on the way to a program somebody other than root can change, and by which right. */
+export type InsecurePath = { readonly path: string; readonly why: "owner" | "group" | "others" };
+
+/** Of a file to be read by this user. */
+export type FileFact = "fine" | "missing" | "directory" | "forbidden";
+
 export type MachineFacts = {
   /** Its own addresses by interface, canonical; without those that this program has put there. */
   readonly interfaces: ReadonlyMap<string, readonly string[]>;
   /** Of the programs that were asked for; one that is not here is not judged. */
   readonly programs: ReadonlyMap<string, ProgramFact>;
   readonly users: ReadonlyMap<string, boolean>;
+  readonly files: ReadonlyMap<string, FileFact>;
+  /** By insecureKey: commands that run as root, and that others can change. */
+  readonly insecure: ReadonlyMap<string, InsecurePath>;
 };
 
 export type MachineJudgement = { readonly problems: readonly Problem[]; readonly warnings: readonly Problem[] };
@@ -51,6 +60,10 @@ function judge(want: MachineWant, facts: MachineFacts): Verdict | undefined {
     case "user":
       if (facts.users.get(want.user) !== false) return undefined;
       return problem("user", `there is no user \`${want.user}\` on this machine`, "a user that exists");
+    case "rootOnly":
+      return judgeSafety(want, facts.insecure.get(insecureKey(want)));
+    case "file":
+      return judgeFile(want.path, facts.files.get(want.path));
     default:
       return want satisfies never;
   }
@@ -124,6 +137,53 @@ function judgeProgram(program: string, fact: ProgramFact | undefined): Verdict |
       return problem("program", `\`${program}\` is not executable`, `a program: chmod +x ${program}`);
     case "forbidden":
       return problem("program", `this user may not look at \`${program}\``, "a program that can be run");
+    default:
+      return fact satisfies never;
+  }
+}
+
+export function insecureKey({
+  program,
+  user,
+}: {
+  readonly program: string;
+  readonly user: string | undefined;
+}): string {
+  return `${user ?? ""} ${program}`;
+}
+
+const insecureWords = {
+  owner: "belongs to another user",
+  group: "may be changed by its group",
+  others: "may be changed by everybody",
+} as const satisfies Record<InsecurePath["why"], string>;
+
+function judgeSafety(
+  { program, refused }: { readonly program: string; readonly refused: boolean },
+  found: InsecurePath | undefined,
+): Verdict | undefined {
+  if (found === undefined) return undefined;
+  const what = found.path === program ? "which" : `and \`${found.path}\``;
+  const message = `\`${program}\` would run as root, ${what} ${insecureWords[found.why]}`;
+  if (!refused) return { severity: "warning", code: "machine.insecure", message };
+  return problem(
+    "insecure",
+    message,
+    `\`chown root\` and \`chmod go-w\` of ${found.path}, another \`user\`, or \`insecureCommands: warn\``,
+  );
+}
+
+function judgeFile(path: string, fact: FileFact | undefined): Verdict | undefined {
+  switch (fact) {
+    case undefined:
+    case "fine":
+      return undefined;
+    case "missing":
+      return problem("file", `there is no file \`${path}\``, "a file that exists");
+    case "directory":
+      return problem("file", `\`${path}\` is a directory`, "a file");
+    case "forbidden":
+      return problem("file", `this user may not read \`${path}\``, "a file that can be read");
     default:
       return fact satisfies never;
   }

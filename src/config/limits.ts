@@ -57,6 +57,9 @@ export const durationMax = 24 * 24 * 3_600_000;
 /** Bytes that a body limit may name: 1 TiB. */
 export const bodyBytesMax = 2 ** 40;
 
+/** Bytes of a file's path: PATH_MAX less its final NUL, linux/limits.h. */
+export const filePathBytesMax = 4095;
+
 /** Bytes of a unix socket's path: `sun_path` less its final NUL, unix(7). */
 export const socketPathBytesMax = 107;
 
@@ -65,6 +68,16 @@ export const probeBytesMax = 8192;
 export const commandWordsMax = 64;
 export const commandWordBytesMax = 4096;
 export const statusRangesMax = 32;
+
+/** Of sources. A store's servers are a handful. */
+export const endpointsMax = 16;
+/** Bytes of a key, Consul's own limit. */
+export const storePrefixBytesMax = 512;
+export const serviceTagsMax = 32;
+export const storeNameBytesMax = 256;
+/** How long a blocking query may be held open: Consul cuts what is longer. */
+export const storeWaitMax = 10 * 60_000;
+export const nameServersMax = 8;
 
 /** Of floating addresses. The count in an advertisement has 8 bits (RFC 9568 section 5.2.5). */
 export const virtualAddressesMax = 255;

@@ -22,11 +22,21 @@ export type MachineWant = {
   /** A path, or a name that is looked for in PATH. */
   | { readonly kind: "program"; readonly program: string }
   | { readonly kind: "user"; readonly user: string }
+  /** Nobody but root may be able to change it where it runs as root; undefined: as our own user. */
+  | {
+      readonly kind: "rootOnly";
+      readonly program: string;
+      readonly user: string | undefined;
+      readonly refused: boolean;
+    }
+  /** One that the program reads. */
+  | { readonly kind: "file"; readonly path: string }
 );
 
 /** In the order of the file's sections; an interface that may be missing is not asked for. */
 export function machineWants(ha: HaDraft | undefined, awaited: readonly string[], locate: Locate): MachineWant[] {
   if (ha === undefined) return [];
+  const refused = ha.shell.value?.insecureCommands !== "warn";
   const wants = [
     ...notifyWants(ha.shell.value?.notify, ["ha", "notify"], locate),
     ...ha.tracks.flatMap((track) => trackWants(track, locate)),
@@ -34,18 +44,25 @@ export function machineWants(ha: HaDraft | undefined, awaited: readonly string[]
     ...ha.syncGroups.flatMap(({ path, value }) => notifyWants(value?.notify, [...path, "notify"], locate)),
     ...ha.services.flatMap(({ path, value }) => runWants(value, path, locate)),
   ];
-  return wants.filter((want) => want.kind !== "interface" || !awaited.includes(want.interface));
+  return wants
+    .map((want) => (want.kind === "rootOnly" ? { ...want, refused } : want))
+    .filter((want) => want.kind !== "interface" || !awaited.includes(want.interface));
 }
 
 type Run = { readonly command: readonly string[]; readonly user?: string | undefined };
 
 function runWants(run: Run | undefined, path: Path, locate: Locate): MachineWant[] {
   if (run === undefined) return [];
-  return [...programWants(run.command, [...path, "command"], locate), ...userWants(run.user, path, locate)];
+  return [...programWants(run, [...path, "command"], locate), ...userWants(run.user, path, locate)];
 }
 
-function programWants([program]: readonly string[], path: Path, locate: Locate): MachineWant[] {
-  return program === undefined ? [] : [{ kind: "program", program, place: locate(path) }];
+function programWants({ command: [program], user }: Run, path: Path, locate: Locate): MachineWant[] {
+  if (program === undefined) return [];
+  const place = locate(path);
+  return [
+    { kind: "program", program, place },
+    { kind: "rootOnly", program, user, refused: true, place },
+  ];
 }
 
 function userWants(user: string | undefined, path: Path, locate: Locate): MachineWant[] {
@@ -56,9 +73,12 @@ function notifyWants(file: NotifyFile | undefined, path: Path, locate: Locate): 
   if (file === undefined) return [];
   const keys = ["active", "backup", "fault", "stop", "any"] as const;
   const programs = keys.flatMap((key) =>
-    (file[key] ?? []).flatMap((command, index) => programWants(command, [...path, key, index], locate)),
+    (file[key] ?? []).flatMap((command, index) =>
+      programWants({ command, user: file.user }, [...path, key, index], locate),
+    ),
   );
-  return [...programs, ...userWants(file.user, path, locate)];
+  const reader = programWants({ command: file.fifoReader ?? [], user: file.user }, [...path, "fifoReader"], locate);
+  return [...programs, ...reader, ...userWants(file.user, path, locate)];
 }
 
 function trackWants({ path, value }: TrackPart, locate: Locate): MachineWant[] {

@@ -3,9 +3,9 @@
 
 import * as z from "zod";
 import { notifyEvents } from "../model/ha.ts";
-import { commands, mailbox, mailServer, userName, webUrl } from "./ha-leaf.ts";
+import { command, commands, mailbox, mailServer, userName, webUrl } from "./ha-leaf.ts";
 import { headerNameKey, plainHeaderValue } from "./http-leaf.ts";
-import { absolutePath, duration, integer, oneOf } from "./leaf.ts";
+import { absolutePath, duration, flag, integer, oneOf } from "./leaf.ts";
 import { headerRulesPerRouteMax, recipientsMax, triesMax } from "./limits.ts";
 
 const positive = duration({ off: false });
@@ -57,6 +57,14 @@ export const notifyFile = z.strictObject({
   user: userName().optional().describe("Who runs the commands; by default the program's own user."),
   timeout: positive.optional().describe("After which a command is killed and the next one runs; by default 30s."),
   fifo: filePath.optional().describe('A named pipe that gets a line for each change: `INSTANCE "VI_1" MASTER 100`.'),
+  fifoReader: command()
+    .optional()
+    .describe(
+      "Program and arguments that read it, the pipe's path appended; started with the program, again when it ends, and ended with it.",
+    ),
+  priorityChanges: flag()
+    .prefault(false)
+    .describe('Lines in the pipe for changes of the priority as well: `INSTANCE "VI_1" MASTER_PRIORITY 80`.'),
   email: email.optional().describe("A mail for each change."),
   webhook: webhook.optional().describe("A POST for each change."),
 });

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { parse } from "yaml";
-import { same } from "./diff.ts";
+import { same } from "../core/same.ts";
 import { configFile, configJsonSchema } from "./schema.ts";
 
 const schema = configJsonSchema();
@@ -189,6 +189,18 @@ test("what has a default shows it", () => {
     spread: false,
     stopTimeout: "5s",
     countTraffic: false,
+    stateDirectory: "/var/lib/evenkeel",
+    slowStart: 0,
+    targets: {},
+    required: false,
+    startTimeout: "10s",
+    requestTimeout: "5s",
+    wait: "10s",
+    first: "100ms",
+    most: "5s",
+    least: "1s",
+    record: "address",
+    servers: [],
   }; // prettier-ignore
   for (const [key, value] of Object.entries(expected)) {
     const shown = defaults.get(key) ?? [];
@@ -260,6 +272,17 @@ test("the JSON Schema refuses what an editor should underline", () => {
     { pools: { a: { targets: { "10.0.0.1": {} } } } },
     { pools: { a: { targets: { "10.0.0.1:80": { weigth: 1 } } } } },
     { pools: { a: { balance: "least_conn", targets: {} } } },
+    { pools: { a: { slowStart: 30 } } },
+    { pools: { a: { source: {} } } },
+    { pools: { a: { source: { type: "zookeeper" } } } },
+    { pools: { a: { source: { type: "consul", endpoints: ["a:1"], prefix: "a" } } } },
+    { pools: { a: { source: { type: "consul", endpoints: ["a:1"], prefix: "a/", user: "x" } } } },
+    { pools: { a: { source: { type: "consul", endpoints: ["tcp://a:1"], prefix: "a/" } } } },
+    { pools: { a: { source: { type: "etcd", endpoints: ["a:1"] } } } },
+    { pools: { a: { source: { type: "etcd", prefix: "a/" } } } },
+    { pools: { a: { source: { type: "dns", port: 80 } } } },
+    { pools: { a: { source: { type: "dns", name: "a.example", record: "aaaa" } } } },
+    { admin: { http: 9911 } },
     { ha: { virtualRouters: { a: { interface: "eth0", vrid: 0, addresses: ["10.0.4.99"] } } } },
     { ha: { virtualRouters: { a: { vrid: 1, addresses: ["10.0.4.99"] } } } },
     { ha: { virtualRouters: { a: { interface: "eth0", vrid: 1, addresses: ["10.0.4.99"], version: 4 } } } },
@@ -278,4 +301,14 @@ test("the JSON Schema refuses what an editor should underline", () => {
       JSON.stringify(value),
     );
   }
+});
+
+test("a source is one of three shapes, told apart by its type; one of Consul names a prefix or a service", () => {
+  const fits = (source: unknown) => breaches(schema, { pools: { a: { source } } }, "").length === 0;
+  const consul = { type: "consul", endpoints: ["127.0.0.1:8500", "https://consul.example.com"] };
+  assert(fits({ ...consul, prefix: "upstreams/app/" }));
+  assert(fits({ ...consul, service: "app", tags: ["a"], health: "any" }));
+  assert(!fits(consul));
+  assert(!fits({ ...consul, prefix: "upstreams/app/", service: "app" }));
+  assert(fits({ type: "dns", name: "app.example.com", port: 80 }));
 });

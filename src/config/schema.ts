@@ -4,7 +4,6 @@
 
 import * as z from "zod";
 import { haFile } from "./ha-schema.ts";
-import { healthCheckFile } from "./health-check-schema.ts";
 import {
   bindAddress,
   headerName,
@@ -17,7 +16,6 @@ import {
   regex,
   rewritePath,
   type TargetKnown,
-  targetKey,
 } from "./http-leaf.ts";
 import { limitOfFlows, protocol, tcpListenerFile, timeoutOfFlow, udpListenerFile } from "./layer4-schema.ts";
 import {
@@ -41,6 +39,7 @@ import {
   backlogMax,
   bodyBytesMax,
   connectionsMax,
+  filePathBytesMax,
   headerBytesMax,
   headerBytesMin,
   headerCountMax,
@@ -50,12 +49,11 @@ import {
   retryStatusesMax,
   routesPerListenerMax,
   socketPathBytesMax,
-  targetsPerPoolMax,
   triesMax,
   trustedProxiesMax,
-  weightMax,
   workersMax,
 } from "./limits.ts";
+import { poolFile } from "./pool-schema.ts";
 
 const positive = duration({ off: false });
 const orOff = duration({ off: true });
@@ -266,82 +264,8 @@ const httpListenerFile = z.strictObject({
     .describe("Tried in this order, the first that matches is taken; none: 404."),
 });
 
-export const targetFile = z.strictObject({
-  weight: integer(0, weightMax).prefault(1).describe("Share of new work; 0 takes none."),
-  maxFails: integer(0, 1_000_000)
-    .prefault(1)
-    .describe(
-      "This many failed reports within failTimeout take the target out for as long; 0 switches it off. As nginx's max_fails.",
-    ),
-  failTimeout: positive.prefault("10s").describe("As nginx's fail_timeout."),
-  maxConnections: integer(0, connectionsMax)
-    .prefault(0)
-    .describe(
-      "Exchanges (HTTP), connections (TCP) or flows (UDP) at a time on this node, divided among its workers; 0 is no limit.",
-    ),
-  backup: flag().prefault(false).describe("Takes work only while no other target of the pool does."),
-  intent: oneOf(["up", "drain", "down"]).prefault("up").describe("All work, no new work, or none at all."),
-});
-
-const balance = z
-  .union([
-    oneOf(["roundRobin", "leastConnections", "random", "twoChoices", "ipHash"]).describe(
-      [
-        "`roundRobin` is smooth and weighted as nginx's; `leastConnections` counts exchanges under way, by weight;",
-        "`random` is weighted; `twoChoices` takes the less loaded and faster of two;",
-        "`ipHash` keeps a client's network at its target.",
-      ].join(" "),
-    ),
-    z.strictObject({
-      consistentHash: z
-        .strictObject({
-          key: z
-            .union([
-              oneOf(["clientAddress", "path", "host"]),
-              z.strictObject({
-                header: headerName({ rule: false }).describe("Name of the header whose value is hashed."),
-              }),
-            ])
-            .describe("What is hashed."),
-        })
-        .describe("The same key goes to the same target, and few keys move when targets come and go."),
-    }),
-  ])
-  .describe("How a target is picked.");
-
-const poolFields = {
-  balance: balance.prefault("roundRobin"),
-  idleConnections: integer(0, connectionsMax)
-    .prefault(128)
-    .describe("Idle connections kept for each target and worker; 0 opens one for every exchange."),
-  idleTimeout: positive
-    .prefault("4s")
-    .describe(
-      [
-        "A connection idle for this long is closed. Keep it below what the targets do themselves: Node.js and Apache close",
-        "after 5s, and a request that is sent at that moment fails. nginx: 60s.",
-      ].join(" "),
-    ),
-};
-
-/** A pool whose targets and health check are read one by one. */
-export const poolShell = z.strictObject({
-  ...poolFields,
-  targets: z.record(z.string(), z.unknown()),
-  healthCheck: z.unknown().optional(),
-});
-
-const poolFile = z.strictObject({
-  ...poolFields,
-  healthCheck: healthCheckFile.optional().describe("Asks every target regularly; absent: only live traffic tells."),
-  targets: z
-    .record(targetKey(), z.union([targetFile, z.null()]))
-    .meta({ maxProperties: targetsPerPoolMax })
-    .describe("By address: `10.0.4.20:8080` or `[2001:db8::1]:8080`. A target without settings may be left empty."),
-});
-
 const accessLog = z.strictObject({
-  path: absolutePath(4095, ["stdout"]).describe("A file, or `stdout`."),
+  path: absolutePath(filePathBytesMax, ["stdout"]).describe("A file, or `stdout`."),
   format: oneOf(["json", "combined"])
     .prefault("json")
     .describe("A JSON object each line with OpenTelemetry names, or the combined format."),
@@ -358,9 +282,22 @@ const rootFields = {
       socket: absolutePath(socketPathBytesMax)
         .prefault("/run/evenkeel/admin.sock")
         .describe("Path of the unix socket that `evenkeel status`, `reload` and the others speak to."),
+      http: bindAddress()
+        .optional()
+        .describe("The same API over TCP as well, with `tokenFile`: a loopback address and port, `127.0.0.1:9911`."),
+      tokenFile: absolutePath(filePathBytesMax)
+        .optional()
+        .describe(
+          "File of the tokens that `http` lets in, `NAME sha256:HEX` a line; `evenkeel token new NAME` makes one.",
+        ),
     })
     .prefault({})
     .describe("How this node is administered."),
+  stateDirectory: absolutePath(filePathBytesMax)
+    .prefault("/var/lib/evenkeel")
+    .describe(
+      "Where the program keeps what it must not forget: changes by the API, the last good lists of sources, fencing tokens.",
+    ),
   workers: z
     .union([oneOf(["auto"]), integer(1, workersMax)])
     .prefault("auto")
@@ -412,8 +349,6 @@ export const configFile = z
 export type RouteFile = z.output<typeof routeFile>;
 export type HttpListenerShell = z.output<typeof httpListenerShell>;
 export type UnknownListenerShell = z.output<typeof unknownListenerShell>;
-export type TargetFile = z.output<typeof targetFile>;
-export type PoolShell = z.output<typeof poolShell>;
 export type RootShell = z.output<typeof rootShell>;
 
 /** The JSON Schema (draft 2020-12) of the file as an operator writes it. */

@@ -21,21 +21,20 @@ import {
 } from "./layer4-schema.ts";
 import { listenersMax, poolsMax, targetsPerPoolMax } from "./limits.ts";
 import { checkKey, nameSchema, namesAt, type Part, type Reader, readPart } from "./part.ts";
+import { type PoolShell, poolShell, type TargetFile, targetFile } from "./pool-schema.ts";
 import { addProblem, type Complaint, type Locate, type Path, type Problem, type Report } from "./problem.ts";
 import {
   type HttpListenerShell,
   httpListenerShell,
-  type PoolShell,
-  poolShell,
   type RootShell,
   type RouteFile,
   rootShell,
   routeFile,
-  type TargetFile,
-  targetFile,
   type UnknownListenerShell,
   unknownListenerShell,
 } from "./schema.ts";
+import { readSource } from "./source-part.ts";
+import type { SourceFile } from "./source-schema.ts";
 import { offsetAt, parseTree, positionAt, treeAt } from "./tree.ts";
 
 export type HttpListenerPart = Part<HttpListenerShell> & {
@@ -56,6 +55,8 @@ export type TargetPart = Part<TargetFile> & { readonly address: string };
 export type PoolPart = Part<PoolShell> & {
   readonly name: string;
   readonly targets: readonly TargetPart[];
+  /** undefined: there is none, or none whose type is known. */
+  readonly source: Part<SourceFile> | undefined;
   /** undefined: there is none, or none whose type is known. */
   readonly healthCheck: Part<HealthCheckFile> | undefined;
 };
@@ -167,5 +168,6 @@ function readPool(reader: Reader, name: string): PoolPart {
     checkKey(reader, targetSchema, place);
     return { ...readPart(reader, targetFile, place), address };
   });
-  return { ...shell, name, targets, healthCheck: readHealthCheck(reader, [...path, "healthCheck"]) };
+  const source = readSource(reader, [...path, "source"]);
+  return { ...shell, name, targets, source, healthCheck: readHealthCheck(reader, [...path, "healthCheck"]) };
 }

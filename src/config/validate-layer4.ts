@@ -16,6 +16,7 @@ import { type TcpListenerShell, tcpListenerShell, tcpRouteFile } from "./layer4-
 import type { Part } from "./part.ts";
 import type { Path } from "./problem.ts";
 import type { Draft, PoolPart, TcpListenerPart, UdpListenerPart } from "./shape.ts";
+import { hasSource } from "./validate-pools.ts";
 import { checkNames, checkReach } from "./validate-routes.ts";
 
 type Layer4Part = TcpListenerPart | UdpListenerPart;
@@ -135,12 +136,15 @@ function kernelPool(part: PoolPart): KernelPool {
   const balance = part.value?.balance ?? "roundRobin";
   return {
     name: part.name,
+    slowStart: part.value?.slowStart ?? 0,
     // Any other key is refused for every layer-4 listener already.
     balance:
       typeof balance === "string" ? { policy: balance } : { policy: "consistentHash", key: { kind: "clientAddress" } },
     targets: part.targets.flatMap(({ address, value }) => {
       const reading = readTargetAddress(address);
-      return reading.ok ? [{ address, host: reading.value.host, connectionsMax: value?.maxConnections ?? 0 }] : [];
+      if (!reading.ok) return [];
+      const { maxConnections: connectionsMax = 0, slowStart = 0 } = value ?? {};
+      return [{ address, host: reading.value.host, connectionsMax, slowStart }];
     }),
   };
 }
@@ -155,7 +159,7 @@ function complainObstacle(
     code: "config.engine.kernel",
     message: `${obstacle.reason}, and listener \`${listener.name}\` has \`engine: kernel\``,
     expected: `${obstacle.instead}, or \`engine: proxy\``,
-    atKey: obstacle.at.part === "target",
+    atKey: obstacle.at.part === "target" || obstacle.at.part === "slowStart",
   });
 }
 
@@ -169,6 +173,8 @@ function pathOf(listener: Layer4Part, at: KernelObstacle["at"], routePaths: read
       return ["pools", at.pool, "balance"];
     case "target":
       return ["pools", at.pool, "targets", at.address];
+    case "slowStart":
+      return ["pools", at.pool, ...(at.address === undefined ? [] : ["targets", at.address]), "slowStart"];
     default:
       return at satisfies never;
   }
@@ -189,13 +195,13 @@ function warnIdle(draft: Draft, listener: Layer4Part): void {
   }
 }
 
+type OnKernel = { readonly listener: Layer4Part; readonly pools: readonly PoolPart[]; readonly engine: string };
+
 /** Behind the proxy a failed connect takes a target out; behind the kernel nothing but a health check does. */
-function warnUnchecked(
-  draft: Draft,
-  { listener, pools, engine }: { listener: Layer4Part; pools: readonly PoolPart[]; engine: string },
-): void {
-  for (const { name, path, targets } of pools) {
-    if (targets.length < 2 || draft.has([...path, "healthCheck"])) continue;
+function warnUnchecked(draft: Draft, { listener, pools, engine }: OnKernel): void {
+  for (const pool of pools) {
+    const { name, path, targets } = pool;
+    if ((targets.length < 2 && !hasSource(draft, pool)) || draft.has([...path, "healthCheck"])) continue;
     draft.warn(path, {
       code: "config.pool.unchecked",
       message: `pool \`${name}\` of listener \`${listener.name}\` (\`engine: ${engine}\`) has no \`healthCheck\`, and the kernel notices no dead target by itself`,

@@ -12,9 +12,14 @@ export function validateNotify(draft: Draft, path: Path, file: NotifyFile | unde
     draft.complain([...path, ...keys], { code: "config.notify", message, expected, atKey: true });
   const runs = [...notifyEvents, "any" as const].some((event) => file[event] !== undefined);
   for (const key of ["user", "timeout"] as const) {
+    if (key === "user" && file.fifoReader !== undefined) continue;
     if (!runs && file[key] !== undefined)
       complain([key], `\`${key}\` means nothing where no command is run`, "a command");
   }
+  if (file.fifoReader !== undefined && file.fifo === undefined)
+    complain(["fifoReader"], "`fifoReader` stands without `fifo`", "the path of the pipe that it reads");
+  if (file.priorityChanges && file.fifo === undefined)
+    complain(["priorityChanges"], "`priorityChanges` means nothing where no pipe is written", "a `fifo`");
   for (const key of ["email", "webhook"] as const) {
     if (file[key]?.events.length === 0) complain([key, "events"], "events: none, so nobody is told", "at least one");
   }

@@ -3,18 +3,19 @@
 // right by itself, so nothing is reported twice.
 
 import { formatSocketAddress } from "../core/address.ts";
-import { contradictionsOf } from "./build-health-check.ts";
-import { readTargetAddress } from "./http-leaf.ts";
 import { nearest } from "./nearest.ts";
 import { isWhole, type Part } from "./part.ts";
 import type { Path } from "./problem.ts";
 import type { Draft, ListenerPart, PoolPart } from "./shape.ts";
+import { validateAdmin } from "./validate-admin.ts";
 import { validateHa } from "./validate-ha.ts";
 import { validateLayer4 } from "./validate-layer4.ts";
+import { checkDumps, validatePool } from "./validate-pools.ts";
 import { validateRoutes } from "./validate-routes.ts";
 
 /** `node`: the name of this one. */
 export function validateDraft(draft: Draft, node: string): void {
+  validateAdmin(draft);
   checkBinds(draft);
   const pools = new Map(draft.pools.map((pool) => [pool.name, pool]));
   const users = new Map<string, ListenerPart[]>();
@@ -40,6 +41,7 @@ export function validateDraft(draft: Draft, node: string): void {
     };
     draft.warn(["listeners"], warning);
   }
+  checkDumps(draft);
   // A part that could not be read whole might be the one that uses a pool.
   const allRead = draft.listeners.every((listener) => isWhole(listener) && routesOf(listener).every(isWhole));
   for (const pool of draft.pools) {
@@ -105,7 +107,9 @@ function warnUnruled(draft: Draft): void {
  * An address is bound once by listeners that accept connections, and once by those that receive datagrams; `0.0.0.0` and `::` hold every address of their family (an IPv6 socket takes IPv6 alone).
  */
 function checkBinds(draft: Draft): void {
-  const seen: { readonly host: string; readonly port: number; readonly name: string; readonly udp: boolean }[] = [];
+  const seen: { readonly host: string; readonly port: number; readonly holder: string; readonly udp: boolean }[] = [];
+  const api = draft.root.value?.admin.http;
+  if (api !== undefined) seen.push({ ...api, holder: "`admin.http`", udp: false });
   for (const { name, path, value, protocol } of draft.listeners) {
     if (value === undefined || protocol === undefined) continue;
     const udp = protocol === "udp";
@@ -117,10 +121,10 @@ function checkBinds(draft: Draft): void {
     });
     if (taken !== undefined) {
       const [own, other] = [formatSocketAddress(value.bind), formatSocketAddress(taken)];
-      const message = `bind: \`${own}\` is taken by listener \`${taken.name}\` (${other})`;
+      const message = `bind: \`${own}\` is taken by ${taken.holder} (${other})`;
       draft.complain([...path, "bind"], { code: "config.listener.bind", message, expected: "an address of its own" });
     }
-    seen.push({ host, port, name, udp });
+    seen.push({ host, port, holder: `listener \`${name}\``, udp });
   }
 }
 
@@ -140,65 +144,5 @@ function checkPools(draft: Draft, used: readonly NamedPool[], pools: ReadonlyMap
       expected: suggestion === undefined && list.length > 0 ? `one of ${list.join(", ")}` : "a pool under `pools`",
       suggestion,
     });
-  }
-}
-
-function validatePool(draft: Draft, pool: PoolPart, users: readonly ListenerPart[]): void {
-  checkAddresses(draft, pool);
-  checkHashKey(draft, pool, users);
-  if (pool.healthCheck?.value !== undefined) {
-    const { path, value } = pool.healthCheck;
-    for (const { key, complaint } of contradictionsOf(value)) draft.complain([...path, key], complaint);
-  }
-  const warn = (code: string, message: string) => draft.warn(pool.path, { code, message, atKey: true });
-  if (!isWhole(pool) || !pool.targets.every(isWhole)) return;
-
-  const targets = pool.targets.flatMap((target) => target.value ?? []);
-  const working = targets.filter((target) => target.weight > 0 && target.intent === "up");
-  const outcome = outcomeWithoutTarget(users);
-  if (targets.length === 0) warn("config.pool.empty", `pool \`${pool.name}\` has no target and ${outcome}`);
-  else if (working.length === 0)
-    warn("config.pool.idle", `no target of pool \`${pool.name}\` takes work, it ${outcome}`);
-  else if (targets.every((target) => target.backup))
-    warn("config.pool.backup", `every target of pool \`${pool.name}\` is a backup`);
-}
-
-/** What clients of a pool get that has nobody to give them to. */
-function outcomeWithoutTarget(users: readonly ListenerPart[]): string {
-  const has = (protocol: ListenerPart["protocol"]) => users.some((user) => user.protocol === protocol);
-  const outcomes = [
-    ...(has("http") || users.length === 0 ? ["answers 503"] : []),
-    ...(has("tcp") ? ["resets connections"] : []),
-    ...(has("udp") ? ["drops datagrams"] : []),
-  ];
-  return outcomes.join(" and ");
-}
-
-/** Below HTTP a client is an address and nothing more. */
-function checkHashKey(draft: Draft, pool: PoolPart, users: readonly ListenerPart[]): void {
-  const balance = pool.value?.balance;
-  const user = users.find(({ protocol }) => protocol === "tcp" || protocol === "udp");
-  if (user === undefined || typeof balance !== "object" || balance.consistentHash.key === "clientAddress") return;
-  const { key } = balance.consistentHash;
-  const what = typeof key === "string" ? `\`${key}\`` : `the header \`${key.header}\``;
-  draft.complain([...pool.path, "balance", "consistentHash", "key"], {
-    code: "config.pool.hashKey",
-    message: `key: listener \`${user.name}\` has \`protocol: ${user.protocol}\` and sees no more of a client than its address, not ${what}`,
-    expected: "`clientAddress`, or a pool of its own for that listener",
-  });
-}
-
-function checkAddresses(draft: Draft, pool: PoolPart): void {
-  const seen = new Map<string, string>();
-  for (const { address, path } of pool.targets) {
-    const reading = readTargetAddress(address);
-    if (!reading.ok) continue;
-    const canonical = formatSocketAddress(reading.value);
-    const before = seen.get(canonical);
-    if (before !== undefined) {
-      const message = `\`${address}\` and \`${before}\` are the same target`;
-      draft.complain(path, { code: "config.target.twice", message, expected: "each target once", atKey: true });
-    }
-    seen.set(canonical, address);
   }
 }

@@ -20,12 +20,28 @@ const listener: UdpListener = {
 
 function target(number: number, changes: Partial<Target> = {}): Target {
   const host = `10.0.0.${number}`;
-  const plain = { weight: 1, maxFails: 1, failTimeout: 10_000, connectionsMax: 0, backup: false } as const;
+  const plain = {
+    weight: 1,
+    maxFails: 1,
+    failTimeout: 10_000,
+    connectionsMax: 0,
+    backup: false,
+    slowStart: 0,
+  } as const;
   return { address: `${host}:80`, host, port: 80, ...plain, intent: "up", ...changes };
 }
 
 function pool(balance: Balance, targets: readonly Target[], name = "flows"): Pool {
-  return { name, balance, targets, healthCheck: undefined, idleConnectionsMax: 1, idleTimeout: 1_000 };
+  return {
+    name,
+    balance,
+    targets,
+    source: undefined,
+    slowStart: 0,
+    healthCheck: undefined,
+    idleConnectionsMax: 1,
+    idleTimeout: 1_000,
+  };
 }
 
 const byClient: Balance = { policy: "consistentHash", key: { kind: "clientAddress" } };

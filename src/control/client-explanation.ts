@@ -105,6 +105,7 @@ function pick(
     (target): Member => ({
       address: target.address,
       weight: target.weight,
+      share: target.weight,
       backup: target.backup,
       eligible: eligible(target),
       active: 0,

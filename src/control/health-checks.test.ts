@@ -34,13 +34,23 @@ function target(number: number, changes: Partial<Target> = {}): Target {
     connectionsMax: 0,
     backup: false,
     intent: "up" as const,
+    slowStart: 0,
   };
   return { address: `${host}:80`, host, port: 80, ...shared, ...changes };
 }
 
 function pool(targets: readonly Target[], healthCheck: HealthCheck | undefined): Pool {
   const balance = { policy: "roundRobin" as const };
-  return { name: "app", balance, targets, healthCheck, idleConnectionsMax: 1, idleTimeout: 1_000 };
+  return {
+    name: "app",
+    balance,
+    targets,
+    source: undefined,
+    slowStart: 0,
+    healthCheck,
+    idleConnectionsMax: 1,
+    idleTimeout: 1_000,
+  };
 }
 
 function world(t: TestContext) {

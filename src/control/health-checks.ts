@@ -51,6 +51,19 @@ const startsPerTurn = 64;
 const heldBackFor: Milliseconds = 20;
 const heldBackLogInterval: Milliseconds = 60_000;
 
+/** What the metrics say of one target. */
+export type TargetFigures = {
+  readonly healthy: boolean;
+  /** Times that it was taken out or let in again. */
+  readonly changes: number;
+  /** Its pool has a check. */
+  readonly checked: boolean;
+  readonly probes: number;
+  readonly probesFailed: number;
+  readonly probesUnable: number;
+  readonly reports: number;
+};
+
 /** One target of one pool, for as long as the configuration names it. */
 type Watched = {
   readonly pool: string;
@@ -59,6 +72,9 @@ type Watched = {
   /** The check as text: by it an unchanged one is known. */
   readonly checkText: string;
   readonly judge: JudgeState;
+  /** As the judge was seen last, and how often that has changed. */
+  healthy: boolean;
+  changes: number;
   readonly prober: Prober | undefined;
   entry: Entry<Watched> | undefined;
   underWay: boolean;
@@ -178,6 +194,15 @@ export class HealthChecks {
     return watched === undefined ? undefined : summarizeJudgement(watched.judge, this.#calendar);
   }
 
+  figures(pool: string, address: string): TargetFigures | undefined {
+    const watched = this.#pools.get(pool)?.get(address);
+    if (watched === undefined) return undefined;
+    const { judge, changes, check } = watched;
+    const { probes, probesFailed, probesUnable, reports } = judge;
+    const healthy = answer(judge).health !== "unhealthy";
+    return { healthy, changes, checked: check !== undefined, probes, probesFailed, probesUnable, reports };
+  }
+
   explain(pool: string, address: string): TargetExplanation | undefined {
     const watched = this.#pools.get(pool)?.get(address);
     return watched === undefined ? undefined : explainTarget(watched, this.#calendar);
@@ -194,12 +219,15 @@ export class HealthChecks {
     const check = pool.healthCheck;
     const { host, port, address } = target;
     const at: ProbeTarget = { pool: pool.name, address, host, port: check?.port ?? port };
+    const judge = judgeState(check, before?.judge, this.#clock());
     return {
       pool: pool.name,
       target,
       check,
       checkText,
-      judge: judgeState(check, before?.judge, this.#clock()),
+      judge,
+      healthy: answer(judge).health !== "unhealthy",
+      changes: before?.changes ?? 0,
       prober: check === undefined ? undefined : this.#options.createProber(check.probe, at),
       entry: undefined,
       underWay: false,
@@ -288,6 +316,9 @@ export class HealthChecks {
 
   #tell(watched: Watched, change: JudgeChange, matters: boolean): void {
     if (change === undefined) return;
+    const healthy = answer(watched.judge).health !== "unhealthy";
+    if (healthy !== watched.healthy) watched.changes++;
+    watched.healthy = healthy;
     const fields = { pool: watched.pool, target: watched.target.address, by: change.part };
     if (change.to === "unhealthy") {
       const { code, text } = answer(watched.judge);

@@ -9,6 +9,7 @@ import { fileBytesMax, problemsMax } from "../config/limits.ts";
 import type { MachineWant } from "../config/machine-wants.ts";
 import { describeProblem, type Locate, type Problem, sortProblems } from "../config/problem.ts";
 import type { Config } from "../model/config.ts";
+import { gatherFileFacts } from "./file-facts.ts";
 
 export type LoadedConfig =
   | {
@@ -23,7 +24,7 @@ export type LoadedConfig =
 
 /**
  * Loads a file by its path, with this process's environment, this machine's name and cores. `elsewhere`: the file is for
- * another machine, so interfaces, programs and users that it names are not looked for here.
+ * another machine, so interfaces, programs, users and files that it names are not looked for here.
  */
 export async function loadConfig(file: string, options: { readonly elsewhere?: boolean } = {}): Promise<LoadedConfig> {
   let bytes: Uint8Array;
@@ -47,15 +48,22 @@ export async function loadConfig(file: string, options: { readonly elsewhere?: b
 type JudgedHere = { readonly problems: readonly string[]; readonly warnings: readonly string[] };
 
 async function judgeHere(file: string, wants: readonly MachineWant[]): Promise<JudgedHere> {
-  // Loaded here and not above: it brings the foreign-function interface, which most configurations can do without.
-  const { gatherFacts } = await import("./machine-facts.ts");
-  const facts = await gatherFacts(wants);
-  if (!facts.ok) {
-    return { problems: [], warnings: [`${file}: this machine could not be looked at: ${facts.failure.detail}`] };
+  const files = await gatherFileFacts(wants);
+  const named = wants.filter(({ kind }) => kind === "file");
+  const unseen: string[] = [];
+  let judged = judgeMachine(named, { ...noFacts, files });
+  if (named.length < wants.length) {
+    // Loaded here and not above: it brings the foreign-function interface, which most configurations can do without.
+    const { gatherFacts } = await import("./machine-facts.ts");
+    const facts = await gatherFacts(wants);
+    if (facts.ok) judged = judgeMachine(wants, { ...facts.value, files });
+    else unseen.push(`${file}: this machine could not be looked at: ${facts.failure.detail}`);
   }
-  const { problems, warnings } = judgeMachine(wants, facts.value);
-  return { problems: describeAll(sortProblems(problems)), warnings: sortProblems(warnings).map(describeProblem) };
+  const warnings = [...unseen, ...sortProblems(judged.warnings).map(describeProblem)];
+  return { problems: describeAll(sortProblems(judged.problems)), warnings };
 }
+
+const noFacts = { interfaces: new Map(), programs: new Map(), users: new Map(), insecure: new Map() };
 
 // One byte more than may be, so that the decoder sees that it is too large; a device or a pipe without end stops there.
 async function readBounded(file: string): Promise<Uint8Array> {

@@ -5,7 +5,7 @@
 import type { Stats } from "node:fs";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import type { MachineFacts, ProgramFact } from "../config/judge-machine.ts";
+import { type InsecurePath, insecureKey, type MachineFacts, type ProgramFact } from "../config/judge-machine.ts";
 import type { MachineWant } from "../config/machine-wants.ts";
 import { formatIp, parseIp } from "../core/address.ts";
 import { good, type Result } from "../core/failure.ts";
@@ -14,18 +14,26 @@ import { readAddresses, readLinks, routeExchange } from "../io/netlink-route.ts"
 import { ownerMark } from "../io/owned-addresses.ts";
 import { findAccount } from "../io/user-account.ts";
 import { type AddressEntry, addressFlag } from "../wire/netlink/route.ts";
+import { findInsecure, runsAsRoot } from "./program-safety.ts";
 
-/** Fails where the kernel cannot be asked (netlink.*, address.refused). */
-export async function gatherFacts(wants: readonly MachineWant[]): Promise<Result<MachineFacts>> {
+/** All but files, which are file-facts.ts. Fails where the kernel cannot be asked (netlink.*, address.refused). */
+export async function gatherFacts(wants: readonly MachineWant[]): Promise<Result<Omit<MachineFacts, "files">>> {
   const interfaces = readInterfaces();
   if (!interfaces.ok) return interfaces;
   const programs = new Map<string, ProgramFact>();
   const users = new Map<string, boolean>();
+  const insecure = new Map<string, InsecurePath>();
   for (const want of wants) {
     if (want.kind === "program" && !programs.has(want.program)) programs.set(want.program, await lookAt(want.program));
     if (want.kind === "user" && !users.has(want.user)) users.set(want.user, (await findAccount(want.user)).ok);
   }
-  return good({ interfaces: interfaces.value, programs, users });
+  for (const want of wants) {
+    if (want.kind !== "rootOnly") continue;
+    const path = await pathOf(want.program);
+    const found = path !== undefined && (await runsAsRoot(path, want.user)) ? await findInsecure(path) : undefined;
+    if (found !== undefined) insecure.set(insecureKey(want), found);
+  }
+  return good({ interfaces: interfaces.value, programs, users, insecure });
 }
 
 function readInterfaces(): Result<ReadonlyMap<string, readonly string[]>> {
@@ -72,6 +80,15 @@ async function lookAt(program: string): Promise<ProgramFact> {
     if (fact !== "missing") found = fact;
   }
   return found;
+}
+
+/** Where it is run from; undefined when it cannot be run. */
+async function pathOf(program: string): Promise<string | undefined> {
+  if (program.includes("/")) return program;
+  for (const folder of (commandEnvironment()["PATH"] ?? "").split(":")) {
+    if ((await lookAtFile(join(folder, program))) === "fine") return join(folder, program);
+  }
+  return undefined;
 }
 
 async function lookAtFile(path: string): Promise<ProgramFact> {

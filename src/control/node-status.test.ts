@@ -3,20 +3,21 @@ import { test } from "node:test";
 import type { Config } from "../model/config.ts";
 import { haNone } from "../model/ha.ts";
 import type { Target } from "../model/pool.ts";
-import { targetCounters } from "../state/counters.ts";
+import { targetTotals } from "../state/counters.ts";
 import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
 import { type StatusParts, sumStatus } from "./node-status.ts";
 import { initialSlots, type Slot, slotsConfigDefault, stepSlots } from "./worker-slots.ts";
 
 function target(address: string): Target {
   const [host = "", port = ""] = address.split(":");
-  const shared = { weight: 1, maxFails: 1, failTimeout: 10_000, connectionsMax: 0, backup: false };
+  const shared = { weight: 1, maxFails: 1, failTimeout: 10_000, connectionsMax: 0, backup: false, slowStart: 0 };
   return { address, host, port: Number(port), ...shared, intent: "up" };
 }
 
 const config: Config = {
   node: "lb-1",
-  admin: { socket: "/run/x.sock" },
+  admin: { socket: "/run/x.sock", http: undefined },
+  stateDirectory: "/var/lib/x",
   workers: 2,
   drainTimeout: 1_000,
   accessLog: undefined,
@@ -28,6 +29,8 @@ const config: Config = {
       name: "app",
       balance: { policy: "roundRobin" },
       targets: [target("10.0.0.1:80"), target("10.0.0.2:80")],
+      source: undefined,
+      slowStart: 0,
       healthCheck: undefined,
       idleConnectionsMax: 1,
       idleTimeout: 1_000,
@@ -42,9 +45,15 @@ function slots(phases: readonly Slot["phase"][]): Slot[] {
 }
 
 function seen(address: string, health: TargetStatus["health"], active: number): TargetStatus {
-  const counters = { ...targetCounters(), exchanges: 10, failures: health === "unhealthy" ? 3 : 0 };
+  const counters = { ...targetTotals(), exchanges: 10, failures: health === "unhealthy" ? 3 : 0 };
   const reason = health === "unhealthy" ? "target.connect.refused" : undefined;
-  return { pool: "app", address, active, health, reason, outForMs: health === "unhealthy" ? 500 : 0, counters };
+  const kinds = {
+    active,
+    activeTunnels: Math.min(active, 1),
+    activeFlows: 0,
+    effectiveWeight: active === 3 ? 0.25 : 1,
+  };
+  return { pool: "app", address, ...kinds, health, reason, outForMs: health === "unhealthy" ? 500 : 0, counters };
 }
 
 function workerStatus(targets: readonly TargetStatus[]): WorkerStatus {
@@ -61,11 +70,12 @@ function parts(phases: readonly Slot["phase"][], answers: readonly [number, Work
     uptimeSeconds: 5,
     slots: slots(phases),
     answers: new Map(answers),
+    totals: { listeners: new Map(), targets: new Map([["app 10.0.0.1:80", { ...targetTotals(), exchanges: 20 }]]) },
     judged: () => undefined,
   };
 }
 
-test("a target's numbers are the sums over the workers, and one worker that finds it unhealthy is enough", () => {
+test("a target's numbers are those of all workers, and one worker that finds it unhealthy is enough", () => {
   const status = sumStatus(
     parts(
       ["serving", "serving"],
@@ -80,8 +90,26 @@ test("a target's numbers are the sums over the workers, and one worker that find
     [first?.health, first?.unhealthyWorkers, first?.active, first?.outForMs, first?.counters.exchanges],
     ["unhealthy", 1, 5, 500, 20],
   );
+  assert.deepEqual([first?.activeTunnels, first?.activeFlows, first?.effectiveWeight], [2, 0, 0.25]);
   assert.deepEqual([second?.health, second?.active], ["healthy", 1]);
   assert.deepEqual(status.degraded, ["target 10.0.0.1:80 of pool app is unhealthy: target.connect.refused"]);
+});
+
+test("what the kernel carries is counted by its kind beside what workers have", () => {
+  const of = { ...parts(["serving"], [[0, workerStatus([seen("10.0.0.1:80", "healthy", 2)])]]) };
+  const counts = { begun: 9, traffic: undefined };
+  const targets = new Map([
+    [
+      "app 10.0.0.1:80",
+      [
+        { protocol: "tcp", open: 5, ...counts },
+        { protocol: "udp", open: 7, ...counts },
+      ] as const,
+    ],
+  ]);
+  const kernel = { chosen: [], carried: { listeners: new Map(), targets }, failure: undefined };
+  const [first] = sumStatus({ ...of, kernel }).pools[0]?.targets ?? [];
+  assert.deepEqual([first?.active, first?.activeTunnels, first?.activeFlows], [14, 6, 7]);
 });
 
 test("a worker that keeps silent, waits or starts makes the node degraded", () => {

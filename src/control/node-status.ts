@@ -5,7 +5,7 @@ import { formatSocketAddress } from "../core/address.ts";
 import type { Milliseconds } from "../core/clock.ts";
 import type { Config } from "../model/config.ts";
 import type { Intent, Pool, Target } from "../model/pool.ts";
-import { listenerCounters, targetCounters } from "../state/counters.ts";
+import { type ListenerTotals, listenerTotals, type TargetTotals, targetTotals } from "../state/counters.ts";
 import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
 import { degradedHa } from "./ha/degraded-ha.ts";
 import type { HaStatus } from "./ha/high-availability.ts";
@@ -20,6 +20,7 @@ import {
   withoutListenerTraffic,
   withoutTargetTraffic,
 } from "./kernel/kernel-status.ts";
+import type { NodeTotals } from "./metrics-totals.ts";
 import type { JudgedTarget } from "./target-explanation.ts";
 import type { Slot, SlotPhase } from "./worker-slots.ts";
 
@@ -30,7 +31,7 @@ export type WorkerSummary = {
   /** How often it was started again after it had ended unasked. */
   readonly restarts: number;
   readonly generation: number;
-  /** Did it answer in time? The sums hold only those that did. */
+  /** Did it answer in time? What is under way, and health, is told only of those that did. */
   readonly answered: boolean;
 };
 
@@ -50,7 +51,12 @@ export type TargetSummary = {
   readonly since: string | undefined;
   readonly lastOutput: string | undefined;
   readonly outForMs: Milliseconds;
+  /** Everything under way there: exchanges, tunnels and flows. */
   readonly active: number;
+  readonly activeTunnels: number;
+  readonly activeFlows: number;
+  /** Its weight, or while a slow start lasts the least that a worker gives it of that. */
+  readonly effectiveWeight: number;
   readonly counters: TargetCounts;
 };
 
@@ -92,13 +98,15 @@ export type StatusParts = {
   readonly slots: readonly Slot[];
   /** By slot index; a slot that kept silent is missing. */
   readonly answers: ReadonlyMap<number, WorkerStatus>;
+  /** What all workers have counted, of those as well that are gone. */
+  readonly totals: NodeTotals;
   /** The supervisor's own judge of a target; undefined when it knows none. */
   readonly judged: (pool: string, address: string) => JudgedTarget | undefined;
   readonly kernel?: KernelStatus;
   readonly ha?: HaStatus | undefined;
 };
 
-/** Sums the answers of the workers over the listeners and targets of the running configuration. */
+/** What workers answered and counted, over the listeners and targets of the running configuration. */
 export function sumStatus(parts: StatusParts): NodeStatus {
   const answers = [...parts.answers.values()];
   const workers = parts.slots.map((slot) => summarizeSlot(slot, parts.answers.has(slot.index)));
@@ -107,7 +115,7 @@ export function sumStatus(parts: StatusParts): NodeStatus {
     protocol: listener.protocol,
     address: formatSocketAddress(listener.bind),
     ...engineOf(parts.kernel, listener.name),
-    counters: sumListener(answers, listener.name, parts.kernel),
+    counters: sumListener(parts.totals.listeners.get(listener.name), listener.name, parts.kernel),
   }));
   const targetsByPool = groupTargets(answers);
   const pools = parts.config.pools.map((pool) => ({
@@ -115,7 +123,9 @@ export function sumStatus(parts: StatusParts): NodeStatus {
     balance: pool.balance.policy,
     targets: pool.targets.map((target) => {
       const seen = targetsByPool.get(pool.name)?.get(target.address) ?? [];
-      return sumTarget(target, seen, parts.judged(pool.name, target.address), carriedOf(parts.kernel, pool, target));
+      const judged = parts.judged(pool.name, target.address);
+      const known = parts.totals.targets.get(targetKey(pool.name, target.address)) ?? targetTotals();
+      return sumTarget({ target, seen, judged, known, carried: carriedOf(parts.kernel, pool, target) });
     }),
   }));
   const { node } = parts.config;
@@ -151,34 +161,20 @@ function degradedKernel(kernel: KernelStatus | undefined): string[] {
   return [`the kernel engine's rules are not as they should be: ${kernel.failure}`];
 }
 
-function sumListener(answers: readonly WorkerStatus[], name: string, kernel: KernelStatus | undefined): ListenerCounts {
-  const sum = listenerCounters();
+function sumListener(
+  known: ListenerTotals | undefined,
+  name: string,
+  kernel: KernelStatus | undefined,
+): ListenerCounts {
+  const sum = copyTotals(known);
   const carried = kernel?.carried.listeners.get(name);
   if (carried !== undefined) addListenerCounts(sum, carried);
-  for (const answer of answers) {
-    for (const { name: of, counters } of answer.listeners) {
-      if (of !== name) continue;
-      sum.connectionsAccepted += counters.connectionsAccepted;
-      sum.connectionsOpen += counters.connectionsOpen;
-      sum.exchanges += counters.exchanges;
-      sum.bytesFromClients += counters.bytesFromClients;
-      sum.bytesToClients += counters.bytesToClients;
-      sum.datagramsFromClients += counters.datagramsFromClients;
-      sum.datagramsToClients += counters.datagramsToClients;
-      sum.flowsOpened += counters.flowsOpened;
-      sum.flowsOpen += counters.flowsOpen;
-      counters.statusClasses.forEach((count, index) => {
-        sum.statusClasses[index] = (sum.statusClasses[index] ?? 0) + count;
-      });
-      addByCode(sum.limits, counters.limits);
-      addByCode(sum.drops, counters.drops);
-    }
-  }
   return carried === undefined || carried.traffic !== undefined ? sum : withoutListenerTraffic(sum);
 }
 
-function addByCode(sum: Record<string, number>, counts: Readonly<Record<string, number>>): void {
-  for (const [code, count] of Object.entries(counts)) sum[code] = (sum[code] ?? 0) + count;
+/** Its own: what is counted is not ours to add to. */
+function copyTotals(known = listenerTotals()): ListenerTotals {
+  return { ...known, statusClasses: [...known.statusClasses], drops: { ...known.drops }, limits: { ...known.limits } };
 }
 
 function groupTargets(answers: readonly WorkerStatus[]): Map<string, Map<string, TargetStatus[]>> {
@@ -193,29 +189,32 @@ function groupTargets(answers: readonly WorkerStatus[]): Map<string, Map<string,
   return pools;
 }
 
-function sumTarget(
-  target: Target,
-  seen: readonly TargetStatus[],
-  judged: JudgedTarget | undefined,
-  carried: readonly CarriedTargetStatus[],
-): TargetSummary {
-  const counters = targetCounters();
+type TargetParts = {
+  readonly target: Target;
+  /** One a worker that answered. */
+  readonly seen: readonly TargetStatus[];
+  readonly judged: JudgedTarget | undefined;
+  readonly known: TargetTotals;
+  readonly carried: readonly CarriedTargetStatus[];
+};
+
+function sumTarget({ target, seen, judged, known, carried }: TargetParts): TargetSummary {
+  const counters = { ...known };
   let active = 0;
+  let activeTunnels = 0;
+  let activeFlows = 0;
+  let effectiveWeight = target.weight;
   for (const counts of carried) {
     active += counts.open;
+    if (counts.protocol === "tcp") activeTunnels += counts.open;
+    else activeFlows += counts.open;
     addTargetCounts(counters, counts);
   }
   for (const status of seen) {
     active += status.active;
-    counters.connectionsOpened += status.counters.connectionsOpened;
-    counters.connectionsIdle += status.counters.connectionsIdle;
-    counters.exchanges += status.counters.exchanges;
-    counters.failures += status.counters.failures;
-    counters.retries += status.counters.retries;
-    counters.bytesToTarget += status.counters.bytesToTarget;
-    counters.bytesFromTarget += status.counters.bytesFromTarget;
-    counters.datagramsToTarget += status.counters.datagramsToTarget;
-    counters.datagramsFromTarget += status.counters.datagramsFromTarget;
+    activeTunnels += status.activeTunnels;
+    activeFlows += status.activeFlows;
+    effectiveWeight = Math.min(effectiveWeight, status.effectiveWeight);
   }
   const unhealthy = seen.filter((status) => status.health === "unhealthy");
   // Live traffic finds a target healthy by its successes, a probe by its own; out by probes it is at once, for the node.
@@ -235,6 +234,9 @@ function sumTarget(
     lastOutput: judged?.lastOutput,
     outForMs: unhealthy.reduce((most, status) => Math.max(most, status.outForMs), 0),
     active,
+    activeTunnels,
+    activeFlows,
+    effectiveWeight,
     counters: carried.some(({ traffic }) => traffic === undefined) ? withoutTargetTraffic(counters) : counters,
   };
 }

@@ -19,6 +19,11 @@ export class Turns<T> {
     return this.#next;
   }
 
+  /** Resolves when nothing is under way or in waiting that was asked for by now. */
+  async idle(): Promise<void> {
+    await Promise.allSettled([this.#current, this.#next]);
+  }
+
   #start(): Promise<T> {
     this.#next = undefined;
     const current = this.#run().finally(() => {

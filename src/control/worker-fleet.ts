@@ -2,16 +2,20 @@
 // carried out here. It holds the descriptors that are handed over and knows which are still in use. The change's way; it
 // does not judge a configuration, and what workers report of targets it only passes on.
 
+import { assert } from "../core/assert.ts";
 import type { Clock, Milliseconds } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { startListening, unshareAddress } from "../io/listening-socket.ts";
+import type { Pool } from "../model/pool.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { FromWorker, ToWorker, WorkerStatus } from "../state/worker-protocol.ts";
 import type { HeartbeatConfig } from "./heartbeat.ts";
 import { HeartbeatWatch } from "./heartbeat-watch.ts";
 import { type BoundAddress, closeDropped, desiredListeners, type SocketPlan, socketKey } from "./listener-sockets.ts";
+import { CounterRegions } from "./metrics-regions.ts";
+import { PoolChanges } from "./pool-changes.ts";
 import { StatusQuestions } from "./status-questions.ts";
-import { WorkerProcess } from "./worker-process.ts";
+import { type WorkerEvents, WorkerProcess } from "./worker-process.ts";
 import {
   type DesiredListener,
   initialSlots,
@@ -57,13 +61,17 @@ export class WorkerFleet {
   readonly #workers = new Map<number, WorkerProcess>();
   readonly #heartbeat: HeartbeatWatch;
   readonly #questions = new StatusQuestions();
+  /** What the workers count, of those as well that are gone. */
+  readonly counted: CounterRegions;
   readonly #inputs: SlotsInput[] = [];
   readonly #watchers = new Set<() => void>();
   #stepping = false;
   #state = initialSlots();
   #snapshot: Snapshot;
+  readonly #poolChanges = new PoolChanges();
   #bounds: readonly BoundAddress[] = [];
-  #dropped: number[] = [];
+  /** Descriptors to be closed once every worker serves that generation. */
+  #dropped: { readonly generation: number; readonly descriptors: readonly number[] }[] = [];
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: FleetOptions, owner: FleetOwner, snapshot: Snapshot) {
@@ -72,6 +80,7 @@ export class WorkerFleet {
     this.#log = options.log;
     this.#slotsConfig = { ...slotsConfigDefault, ...options.slots };
     this.#snapshot = snapshot;
+    this.counted = new CounterRegions({ log: options.log, snapshot: () => this.#snapshot });
     this.#heartbeat = new HeartbeatWatch({
       config: options.heartbeat,
       clock: options.clock,
@@ -99,10 +108,30 @@ export class WorkerFleet {
     this.#bounds = bounds;
   }
 
-  /** The workers shall serve this snapshot on these sockets, and so many of them. */
+  /** The workers shall serve this snapshot, of a newer generation, on these sockets, and so many of them. */
   takeUp(snapshot: Snapshot, plan: SocketPlan): void {
+    assert(snapshot.generation > this.#state.generation, "a snapshot that is taken up is newer than all before");
     this.#snapshot = snapshot;
+    this.#poolChanges.restart(snapshot.generation);
     this.#change(snapshot.generation, plan);
+  }
+
+  /**
+   * The workers shall serve the next generation, in which these pools alone are other ones; what the snapshot has no pool of
+   * that name for is passed over. Returns that generation, or the present one when nothing is left to change. A worker that
+   * has not answered yet gets all that has changed by then in one message, so this may be called as often as one likes.
+   */
+  takePools(pools: readonly Pool[]): number {
+    const { generation, draining } = this.#state;
+    const byName = new Map(pools.map((pool) => [pool.name, pool]));
+    const known = this.#snapshot.pools.filter(({ name }) => byName.has(name)).map(({ name }) => name);
+    if (known.length === 0 || draining) return generation;
+    const next = generation + 1;
+    const merged = this.#snapshot.pools.map((pool) => byName.get(pool.name) ?? pool);
+    this.#snapshot = { ...this.#snapshot, generation: next, pools: merged };
+    this.#poolChanges.note(next, known);
+    this.#input({ type: "poolsChange", generation: next });
+    return next;
   }
 
   /** Other sockets for the snapshot that they have. */
@@ -112,7 +141,7 @@ export class WorkerFleet {
 
   #change(generation: number, { next, dropped }: SocketPlan): void {
     this.#bounds = next;
-    this.#dropped.push(...dropped);
+    if (dropped.length > 0) this.#dropped.push({ generation, descriptors: dropped });
     this.#input({ type: "change", generation, listeners: desiredListeners(next), count: this.#snapshot.workerCount });
   }
 
@@ -120,7 +149,8 @@ export class WorkerFleet {
   drain(deadlineMs: Milliseconds): void {
     this.#input({ type: "drain", deadlineMs });
     // The workers close theirs: from then on a client is refused, instead of waiting for nobody.
-    closeDropped([...this.#dropped, ...this.#bounds.flatMap((bound) => bound.descriptors)]);
+    const dropped = this.#dropped.flatMap(({ descriptors }) => descriptors);
+    closeDropped([...dropped, ...this.#bounds.flatMap((bound) => bound.descriptors)]);
     this.#dropped = [];
     this.#bounds = [];
   }
@@ -194,6 +224,9 @@ export class WorkerFleet {
           .get(effect.slot)
           ?.send({ type: "snapshot", snapshot: this.#snapshot, unhealthy: this.#owner.unhealthy() });
         break;
+      case "sendPools":
+        this.#sendPools(effect.slot, effect.since);
+        break;
       case "sendListen":
         this.#sendListen(effect.slot, effect.listener);
         break;
@@ -213,8 +246,7 @@ export class WorkerFleet {
         break;
       }
       case "allApplied":
-        closeDropped(this.#dropped);
-        this.#dropped = [];
+        this.#closeDroppedBy(effect.generation);
         break;
       case "settled":
         this.#log.debug("generation settled", { generation: effect.generation });
@@ -233,20 +265,37 @@ export class WorkerFleet {
   }
 
   #spawn(slot: number): void {
-    const worker: WorkerProcess = new WorkerProcess(this.#options.workerPath, {
+    const events: WorkerEvents = {
       message: (message) => this.#takeMessage(slot, message),
       broken: (reason) => {
         if (this.#workers.get(slot) === worker) this.#input({ type: "broken", slot, reason });
       },
       exited: (code, signal) => {
         this.#workers.delete(slot);
+        this.counted.ended(slot);
         this.#heartbeat.ended(slot);
         this.#owner.workerEnded(slot);
         this.#input({ type: "exited", slot, code, signal });
       },
-    });
+    };
+    const worker: WorkerProcess = new WorkerProcess(this.#options.workerPath, events, this.counted.begin(slot));
     this.#workers.set(slot, worker);
     if (worker.pid !== undefined) this.#input({ type: "started", slot, pid: worker.pid });
+  }
+
+  #sendPools(slot: number, since: number): void {
+    const names = this.#poolChanges.after(since);
+    assert(names !== undefined, "a worker that takes pools has the last whole snapshot");
+    const { generation } = this.#snapshot;
+    const pools = this.#snapshot.pools.filter(({ name }) => names.has(name));
+    const unhealthy = this.#owner.unhealthy().filter(({ pool }) => names.has(pool));
+    this.#workers.get(slot)?.send({ type: "pools", generation, pools, unhealthy });
+  }
+
+  #closeDroppedBy(applied: number): void {
+    const done = this.#dropped.filter(({ generation }) => generation <= applied);
+    closeDropped(done.flatMap(({ descriptors }) => descriptors));
+    this.#dropped = this.#dropped.filter((one) => !done.includes(one));
   }
 
   #sendListen(slot: number, { name, key }: DesiredListener): void {
@@ -274,6 +323,7 @@ export class WorkerFleet {
         this.#input({ type: "listening", slot, listener: message.listener });
         break;
       case "status":
+        this.counted.answered(slot, message.status);
         this.#questions.take(message.id, message.status);
         break;
       case "room":

@@ -8,7 +8,7 @@ import { createServer, type Server } from "node:net";
 import type { Milliseconds } from "../core/clock.ts";
 import { bad, type Failure, good, type Result } from "../core/failure.ts";
 import { duplicate } from "../io/listening-socket.ts";
-import type { FromWorker, ToWorker } from "../state/worker-protocol.ts";
+import { counterMemoryArgument, counterMemoryFd, type FromWorker, type ToWorker } from "../state/worker-protocol.ts";
 import type { BoundAddress } from "./listener-sockets.ts";
 
 export type WorkerEvents = {
@@ -30,10 +30,15 @@ export class WorkerProcess {
   #ended = false;
   #unsent = 0;
 
-  constructor(path: string, events: WorkerEvents) {
+  /** `counterMemory`: a descriptor of the memory that it shall count in; it stays the caller's. */
+  constructor(path: string, events: WorkerEvents, counterMemory?: number) {
     this.#events = events;
+    const shares = counterMemory !== undefined;
     // stdout and stderr are the supervisor's own: an access log to stdout and a crash's last words need no relay.
-    this.#child = fork(path, [], { serialization: "json", stdio: ["ignore", "inherit", "inherit", "ipc"] });
+    this.#child = fork(path, shares ? [`${counterMemoryArgument}${counterMemoryFd}`] : [], {
+      serialization: "json",
+      stdio: ["ignore", "inherit", "inherit", "ipc", ...(shares ? [counterMemory] : [])],
+    });
     this.pid = this.#child.pid;
     this.#child.on("message", (message) => this.#take(message));
     this.#child.once("exit", (code, signal) => this.#end(code, signal));

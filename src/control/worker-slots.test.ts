@@ -44,6 +44,8 @@ function script() {
     },
     change: (generation: number, listeners = [web], count = 1) =>
       feed({ type: "change", generation, listeners, count }),
+    pools: (generation: number) => feed({ type: "poolsChange", generation }),
+    applied: (slot: number, generation: number) => feed({ type: "applied", slot, generation }),
     serve: (slot: number, generation = 1, listeners = [web]) => [
       ...feed({ type: "started", slot, pid: 100 + slot }),
       ...feed({ type: "ready", slot }),
@@ -61,6 +63,8 @@ function word(effect: SlotsEffect): string {
     case "sendSnapshot":
     case "serving":
       return `${effect.type} ${effect.slot}`;
+    case "sendPools":
+      return `sendPools ${effect.slot} since ${effect.since}`;
     case "sendListen":
       return `sendListen ${effect.slot} ${effect.listener.name}`;
     case "sendDrain":
@@ -296,7 +300,114 @@ test("a drain during a crash's wait is over at once", () => {
   assert.deepEqual(run.feed({ type: "drain", deadlineMs: 1_000 }), ["allGone"]);
 });
 
-test("whatever happens in whatever order, the machine asks for one handle at a time and settles once left in peace", () => {
+test("a change of pools sends those that changed since the worker's own generation", () => {
+  const run = script();
+  run.change(1, [web], 2);
+  run.serve(0);
+  run.serve(1);
+  assert.deepEqual(run.pools(2), ["sendPools 0 since 1", "sendPools 1 since 1"]);
+  assert.deepEqual(run.applied(0, 2), []);
+  assert.deepEqual(run.applied(1, 2), ["allApplied 2", "settled 2"]);
+  assert.equal(nextTimerAt(run.state), undefined);
+});
+
+test("a thousand changes before a worker answers are two messages to it, and the second has all of them", () => {
+  const run = script();
+  run.change(1);
+  run.serve(0);
+  assert.deepEqual(run.pools(2), ["sendPools 0 since 1"]);
+  for (let generation = 3; generation <= 1_000; generation++) assert.deepEqual(run.pools(generation), []);
+  assert.deepEqual(run.applied(0, 2), ["sendPools 0 since 2", "allApplied 2", "settled 2"]);
+  assert.equal(run.state.slots[0]?.sent, 1_000);
+  assert.deepEqual(run.applied(0, 1_000), ["allApplied 1000", "settled 1000"]);
+});
+
+test("a stream of changes that never ends does not keep one of them from being told as settled", () => {
+  const run = script();
+  run.change(1, [web], 2);
+  run.serve(0);
+  run.serve(1);
+  run.pools(2);
+  for (let generation = 3; generation < 20; generation += 2) {
+    const sent = generation - 1;
+    run.pools(generation);
+    run.pools(generation + 1);
+    run.applied(0, sent);
+    const told = run.applied(1, sent);
+    assert.deepEqual(told, [`sendPools 1 since ${sent}`, `allApplied ${sent}`, `settled ${sent}`]);
+  }
+});
+
+test("a whole change waits for the answer to the pools before it, and supersedes those that came between", () => {
+  const run = script();
+  run.change(1);
+  run.serve(0);
+  run.pools(2);
+  run.pools(3);
+  assert.deepEqual(run.change(4, [web, api]), []);
+  assert.deepEqual(run.pools(5), []);
+  assert.deepEqual(run.applied(0, 2), ["sendSnapshot 0", "allApplied 2"]);
+  assert.deepEqual(run.applied(0, 5), ["sendListen 0 api", "allApplied 5"]);
+  assert.deepEqual(run.feed({ type: "listening", slot: 0, listener: "api" }), ["settled 5"]);
+});
+
+test("a worker that lacks a socket gets it before newer pools, and serves", () => {
+  const run = script();
+  run.change(1, [web, api]);
+  run.feed({ type: "ready", slot: 0 });
+  run.pools(2);
+  assert.deepEqual(run.applied(0, 1), ["sendListen 0 web", "allApplied 1"]);
+  run.pools(3);
+  assert.deepEqual(run.feed({ type: "listening", slot: 0, listener: "web" }), ["sendListen 0 api"]);
+  const served = run.feed({ type: "listening", slot: 0, listener: "api" });
+  assert.deepEqual(served, ["serving 0", "sendPools 0 since 1", "settled 1"]);
+  assert.deepEqual(run.applied(0, 3), ["allApplied 3", "settled 3"]);
+});
+
+test("a worker that is started anew gets the whole snapshot, whatever changed last", () => {
+  const run = script();
+  run.change(1, [web], 2);
+  run.serve(0);
+  run.serve(1);
+  run.pools(2);
+  run.applied(1, 2);
+  run.exit(0);
+  assert.deepEqual(run.pools(3), ["sendPools 1 since 2"]);
+  assert.deepEqual(run.applied(1, 3), ["allApplied 3", "settled 3"]);
+  assert.deepEqual(run.feed({ type: "ready", slot: 0 }), ["sendSnapshot 0"]);
+  assert.deepEqual(run.applied(0, 3), ["sendListen 0 web"]);
+});
+
+test("a worker that does not apply pools in time is killed, however many changes have come since", () => {
+  const run = script();
+  run.change(1);
+  run.serve(0);
+  run.pools(2);
+  assert.deepEqual(run.pass(config.answerMax - 1), []);
+  run.pools(3);
+  assert.deepEqual(run.pass(1), ["kill 0", "allApplied 3", "settled 3"]);
+});
+
+test("other sockets alone are no reason to send anything else", () => {
+  const run = script();
+  run.change(1);
+  run.serve(0);
+  run.pools(2);
+  run.applied(0, 2);
+  assert.deepEqual(run.change(2, [web, api]), ["sendListen 0 api"]);
+  assert.deepEqual(run.feed({ type: "listening", slot: 0, listener: "api" }), []);
+  assert.deepEqual(run.pools(3), ["sendPools 0 since 2"]);
+});
+
+test("a node that drains takes no pools up", () => {
+  const run = script();
+  run.change(1);
+  run.serve(0);
+  run.feed({ type: "drain", deadlineMs: 5_000 });
+  assert.deepEqual(run.pools(2), []);
+});
+
+test("whatever happens in whatever order, the machine asks for one thing at a time and settles once left in peace", () => {
   const seed = Date.now() >>> 0;
   console.log(`seed ${seed}`);
   const random = seededRandom(seed);
@@ -304,12 +415,28 @@ test("whatever happens in whatever order, the machine asks for one handle at a t
   for (let round = 0; round < 200; round++) {
     const run = script();
     const outstanding = new Map<number, string>();
+    const unanswered = new Set<number>();
+    /** Generation that each worker has, and the last that is no change of pools alone. */
+    const has = new Map<number, number>();
+    let whole = 1;
     let generation = 1;
     const follow = (effects: readonly string[]) => {
       for (const effect of effects) {
-        const [verb, slotText, name = ""] = effect.split(" ");
+        const [verb, slotText, name = "", since = ""] = effect.split(" ");
         const slot = Number(slotText);
-        if (verb === "spawn") outstanding.delete(slot);
+        if (verb === "spawn") {
+          outstanding.delete(slot);
+          unanswered.delete(slot);
+          has.delete(slot);
+        }
+        if (verb === "sendSnapshot" || verb === "sendPools") {
+          assert.equal(unanswered.has(slot), false, `two generations on their way to ${slot}`);
+          unanswered.add(slot);
+        }
+        if (verb === "sendPools") {
+          assert.equal(Number(since), has.get(slot), "pools begin where the worker is");
+          assert.ok(Number(since) >= whole, "a worker that needs the whole snapshot gets it");
+        }
         if (verb === "sendListen") {
           assert.equal(outstanding.has(slot), false, `two handles on their way to ${slot}`);
           outstanding.set(slot, name);
@@ -322,7 +449,11 @@ test("whatever happens in whatever order, the machine asks for one handle at a t
       if (killed) return follow(run.exit(slot, null, "SIGKILL"));
       if (phase === "waiting") return follow(run.wake());
       if (phase === "starting") return follow(run.feed({ type: "ready", slot }));
-      if (applied < sent) return follow(run.feed({ type: "applied", slot, generation: sent }));
+      if (applied < sent) {
+        unanswered.delete(slot);
+        has.set(slot, sent);
+        return follow(run.applied(slot, sent));
+      }
       if (handed === undefined) return;
       outstanding.delete(slot);
       follow(run.feed({ type: "listening", slot, listener: handed }));
@@ -332,7 +463,10 @@ test("whatever happens in whatever order, the machine asks for one handle at a t
       const slot = any(3);
       const what = any(10);
       if (what === 0 && run.state.slots[slot]?.phase !== "waiting") follow(run.exit(slot));
-      else if (what === 1) follow(run.change(++generation, any(2) === 0 ? [web] : [web, api], 3));
+      else if (what === 1) {
+        whole = ++generation;
+        follow(run.change(generation, any(2) === 0 ? [web] : [web, api], 3));
+      } else if (what > 6) follow(run.pools(++generation));
       else if (what === 2) follow(run.pass(any(6_000)));
       else answer(slot);
     }

@@ -6,6 +6,9 @@
 //   waiting --spawn--> starting --ready--> applying --applied--> listening --all listen--> serving
 //      ^                  any of these, process ended: waiting again          serving --change--> applying
 //      '--- backoff       any of these, drain: draining --process ended--> gone
+//
+// A worker that has not answered is sent nothing newer: however many changes come meanwhile, the next message takes it
+// to the newest generation. So a thousand changes in a row cost a slow worker two messages, and no queue grows.
 
 import type { Milliseconds } from "../core/clock.ts";
 
@@ -51,6 +54,8 @@ export type Slot = {
   /** The generation last sent, and last applied; 0 before the first. */
   readonly sent: number;
   readonly applied: number;
+  /** The newest that it has applied and has had every socket for; 0 before the first. */
+  readonly settled: number;
   /** Keys of the sockets it accepts on, and the one it was handed and has not confirmed. */
   readonly listening: readonly string[];
   readonly asked: string | undefined;
@@ -61,6 +66,8 @@ export type DesiredListener = { readonly key: string; readonly name: string };
 
 export type SlotsState = {
   readonly generation: number;
+  /** The last one that differs in more than pools: a worker of an older one needs the whole snapshot. */
+  readonly wholeGeneration: number;
   readonly listeners: readonly DesiredListener[];
   readonly slots: readonly Slot[];
   readonly draining: boolean;
@@ -77,6 +84,8 @@ export type SlotsInput =
       readonly listeners: readonly DesiredListener[];
       readonly count: number;
     }
+  /** The next generation differs from the one before in pools alone. */
+  | { readonly type: "poolsChange"; readonly generation: number }
   | { readonly type: "started"; readonly slot: number; readonly pid: number }
   | { readonly type: "ready"; readonly slot: number }
   | { readonly type: "applied"; readonly slot: number; readonly generation: number }
@@ -93,6 +102,8 @@ export type SlotsInput =
 export type SlotsEffect =
   | { readonly type: "spawn"; readonly slot: number }
   | { readonly type: "sendSnapshot"; readonly slot: number }
+  /** The pools that have changed since the generation that it has. */
+  | { readonly type: "sendPools"; readonly slot: number; readonly since: number }
   | { readonly type: "sendListen"; readonly slot: number; readonly listener: DesiredListener }
   | { readonly type: "sendDrain"; readonly slot: number; readonly deadlineMs: Milliseconds }
   | { readonly type: "kill"; readonly slot: number; readonly reason: string }
@@ -105,9 +116,9 @@ export type SlotsEffect =
       readonly signal: string | null;
       readonly restartInMs: Milliseconds;
     }
-  /** Every worker that counts has swapped the generation in: what it no longer names may be closed. */
+  /** Every worker that counts has swapped this generation in, or a newer one: what it no longer names may be closed. */
   | { readonly type: "allApplied"; readonly generation: number }
-  /** Every worker that counts serves on every listener of the generation. */
+  /** Every worker that counts serves this generation, or a newer one, on every listener. */
   | { readonly type: "settled"; readonly generation: number }
   /** Draining, and the last process is gone. */
   | { readonly type: "allGone" };
@@ -115,7 +126,16 @@ export type SlotsEffect =
 export type SlotsStep = { readonly state: SlotsState; readonly effects: readonly SlotsEffect[] };
 
 export function initialSlots(): SlotsState {
-  return { generation: 0, listeners: [], slots: [], draining: false, appliedTold: 0, settledTold: 0, goneTold: false };
+  return {
+    generation: 0,
+    wholeGeneration: 0,
+    listeners: [],
+    slots: [],
+    draining: false,
+    appliedTold: 0,
+    settledTold: 0,
+    goneTold: false,
+  };
 }
 
 /** The next moment at which a `tick` has something to do; undefined when there is none. */
@@ -147,6 +167,12 @@ function move(
   switch (input.type) {
     case "change":
       return takeChange(config, state, input, now, effects);
+    case "poolsChange": {
+      if (state.draining) return {};
+      const desired = { ...state, generation: input.generation };
+      const slots = state.slots.map((slot) => advance(config, desired, slot, now, effects));
+      return { generation: input.generation, slots };
+    }
     case "started":
       return onSlot(input.slot, (slot) => ({ ...slot, pid: input.pid }));
     case "ready":
@@ -187,11 +213,14 @@ function takeChange(
   effects: SlotsEffect[],
 ): Partial<SlotsState> {
   if (state.draining) return {};
-  const desired = { ...state, generation: input.generation, listeners: input.listeners };
+  const { generation, listeners } = input;
+  // Other sockets for the generation that they have are no reason to send it again.
+  const wholeGeneration = generation > state.generation ? generation : state.wholeGeneration;
+  const desired = { generation, wholeGeneration, listeners };
   const slots = state.slots.map((slot) => advance(config, desired, slot, now, effects));
   // Only ever more slots: taking a socket out of a group that shares an address loses what waits in its backlog.
   while (slots.length < input.count) slots.push(spawn(config, newSlot(slots.length), now, effects));
-  return { generation: input.generation, listeners: input.listeners, slots };
+  return { ...desired, slots };
 }
 
 function newSlot(index: number): Slot {
@@ -207,6 +236,7 @@ function newSlot(index: number): Slot {
     served: false,
     sent: 0,
     applied: 0,
+    settled: 0,
     listening: [],
     asked: undefined,
   };
@@ -224,20 +254,25 @@ function spawn(config: SlotsConfig, slot: Slot, now: Milliseconds, effects: Slot
   };
 }
 
-/** Asks the worker for the next thing it lacks: the newest snapshot, then each socket in turn. One handle at a time. */
+/**
+ * Asks the worker for the next thing it lacks: the newest snapshot, then each socket in turn, then pools that have changed.
+ * One handle at a time, and nothing newer before the last has been answered. Sockets come before pools, or a worker that
+ * was started while changes stream in would never accept anybody.
+ */
 function advance(
   config: SlotsConfig,
-  desired: { readonly generation: number; readonly listeners: readonly DesiredListener[] },
+  desired: Pick<SlotsState, "generation" | "wholeGeneration" | "listeners">,
   slot: Slot,
   now: Milliseconds,
   effects: SlotsEffect[],
 ): Slot {
   const inService = slot.phase === "applying" || slot.phase === "listening" || slot.phase === "serving";
   if (!inService || slot.killed) return slot;
-  if (slot.applied < desired.generation) {
-    if (slot.sent === desired.generation) return slot;
+  const sent: Partial<Slot> = { phase: "applying", sent: desired.generation, timerAt: now + config.answerMax };
+  if (slot.applied < slot.sent) return slot;
+  if (slot.applied < desired.wholeGeneration) {
     effects.push({ type: "sendSnapshot", slot: slot.index });
-    return { ...slot, phase: "applying", sent: desired.generation, timerAt: now + config.answerMax };
+    return { ...slot, ...sent };
   }
   const keys = new Set(desired.listeners.map((listener) => listener.key));
   const listening = slot.listening.filter((key) => keys.has(key));
@@ -248,7 +283,17 @@ function advance(
     return { ...slot, phase: "listening", listening, asked: missing.key, timerAt: now + config.answerMax };
   }
   if (!slot.served) effects.push({ type: "serving", slot: slot.index });
-  return { ...slot, phase: "serving", served: true, listening, timerAt: undefined };
+  const serving: Slot = {
+    ...slot,
+    phase: "serving",
+    served: true,
+    settled: slot.applied,
+    listening,
+    timerAt: undefined,
+  };
+  if (slot.applied === desired.generation) return serving;
+  effects.push({ type: "sendPools", slot: slot.index, since: slot.applied });
+  return { ...serving, ...sent };
 }
 
 function takeApplied(
@@ -368,15 +413,17 @@ function tellProgress(state: SlotsState, effects: SlotsEffect[]): SlotsState {
   const { generation } = state;
   const counting = state.slots.filter(counts);
   let told = state;
-  // Also true when nobody is left who counts: then every worker is being replaced, and old snapshots went with them.
-  if (told.appliedTold < generation && counting.every((slot) => slot.applied === generation)) {
-    effects.push({ type: "allApplied", generation });
-    told = { ...told, appliedTold: generation };
+  // The newest when nobody is left who counts: then every worker is being replaced, and old snapshots went with them.
+  const applied = Math.min(generation, ...counting.map((slot) => slot.applied));
+  if (applied > told.appliedTold) {
+    effects.push({ type: "allApplied", generation: applied });
+    told = { ...told, appliedTold: applied };
   }
-  const somebodyServed = state.slots.some((slot) => slot.phase === "serving") || state.settledTold > 0;
-  if (told.settledTold < generation && somebodyServed && counting.every((slot) => slot.phase === "serving")) {
-    effects.push({ type: "settled", generation });
-    told = { ...told, settledTold: generation };
+  const settled = Math.min(generation, ...counting.map((slot) => slot.settled));
+  const somebodyServed = state.slots.some((slot) => slot.settled > 0) || state.settledTold > 0;
+  if (somebodyServed && settled > told.settledTold) {
+    effects.push({ type: "settled", generation: settled });
+    told = { ...told, settledTold: settled };
   }
   return told;
 }

@@ -3,14 +3,15 @@
 
 import type { Milliseconds } from "../core/clock.ts";
 import {
-  advertise,
   announce,
   becomeActive,
   downAt,
   enterElection,
   finishResigning,
   leaveActive,
+  repeatWord,
   resign,
+  speak,
   stayActive,
   type Turn,
 } from "./roles.ts";
@@ -19,9 +20,9 @@ import type { VirtualRouterState } from "./virtual-router-state.ts";
 
 /** The next moment at which a `tick` has something to do; undefined when there is none. */
 export function nextTimerAt(state: VirtualRouterState): Milliseconds | undefined {
-  const { down, advertise, announce, refresh, announceLower, resign } = state.timers;
+  const { down, advertise, copy, announce, refresh, announceLower, resign } = state.timers;
   let next: Milliseconds | undefined;
-  for (const at of [down, advertise, announce, refresh, announceLower, resign]) {
+  for (const at of [down, advertise, copy, announce, refresh, announceLower, resign]) {
     if (at !== undefined && (next === undefined || at < next)) next = at;
   }
   return next;
@@ -64,6 +65,7 @@ export function fire(turn: Turn, before: VirtualRouterState): VirtualRouterState
   if (due(state.timers.resign)) state = noSuccessor(turn, state);
   if (due(state.timers.down)) state = succeed(turn, state);
   if (due(state.timers.advertise)) state = advertiseAgain(turn, state);
+  else if (due(state.timers.copy)) state = repeatWord(turn, state);
   if (due(state.timers.announce)) {
     announce(turn, turn.router.announce.repeat);
     state = { ...state, timers: { ...state.timers, announce: undefined } };
@@ -94,9 +96,9 @@ function advertiseAgain(turn: Turn, state: VirtualRouterState): VirtualRouterSta
   const { router, now } = turn;
   const { advertisementInterval } = router;
   const due = state.timers.advertise ?? now;
-  advertise(turn, state.priority);
+  const spoken = speak(turn, state);
   const from = now - due < advertisementInterval / 4 ? due : now;
-  return { ...state, timers: { ...state.timers, advertise: from + advertisementInterval } };
+  return { ...spoken, timers: { ...spoken.timers, advertise: from + advertisementInterval } };
 }
 
 function noSuccessor(turn: Turn, state: VirtualRouterState): VirtualRouterState {

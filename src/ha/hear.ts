@@ -5,7 +5,7 @@ import { compareAddresses } from "../wire/ip-bytes.ts";
 import { type Advertisement, priorityOwner } from "../wire/vrrp/advertisement.ts";
 import type { ReceivedAdvertisement } from "../wire/vrrp/decode.ts";
 import { judgeAdvertisement } from "./judge-advertisement.ts";
-import { advertise, announce, downAt, finishResigning, type Turn, yieldTo } from "./roles.ts";
+import { announce, downAt, finishResigning, speak, type Turn, yieldTo } from "./roles.ts";
 import { skewTime } from "./timing.ts";
 import { saidMax, type VirtualRouterState } from "./virtual-router-state.ts";
 
@@ -74,11 +74,7 @@ function hearAsActive(
 ): VirtualRouterState {
   const { router, now, effects } = turn;
   const { priority, interval } = advertisement;
-  const nextAdvertisement = { ...state.timers, advertise: now + router.advertisementInterval };
-  if (priority === 0) {
-    advertise(turn, state.priority);
-    return { ...state, timers: nextAdvertisement };
-  }
+  if (priority === 0) return speak(turn, state);
   if (priority === priorityOwner && state.priority === priorityOwner) {
     // keepalived lowers its own priority to 254 here; the order of addresses settles it as well and lies to nobody.
     effects.push({
@@ -97,13 +93,13 @@ function hearAsActive(
   // answer each other's answers as fast as the network carries them.
   const spokenAt = (state.timers.advertise ?? now) - router.advertisementInterval;
   if (now - spokenAt < router.advertisementInterval / answersPerInterval) return state;
-  advertise(turn, state.priority);
+  const spoken = speak(turn, state);
   const { lowerPriorityRepeat, lowerPriorityDelay } = router.announce;
   // One round at a time, however often the other speaks: announcements must not be a lever for a flood.
-  if (state.timers.announceLower !== undefined) return { ...state, timers: nextAdvertisement };
+  if (state.timers.announceLower !== undefined) return spoken;
   announce(turn, lowerPriorityRepeat);
   const announceLower = now + Math.max(lowerPriorityDelay, router.advertisementInterval);
-  return { ...state, timers: { ...nextAdvertisement, announceLower } };
+  return { ...spoken, timers: { ...spoken.timers, announceLower } };
 }
 
 // Whoever speaks now with a priority has the addresses already; another one that resigns has not.

@@ -14,6 +14,7 @@ const plain: VirtualRouter = {
   family: 4,
   priority: 100,
   advertisementInterval: 1000,
+  advertisementCopies: 1,
   downAdvertisements: 3,
   preempt: true,
   preemptDelay: 0,

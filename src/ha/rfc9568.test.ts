@@ -194,6 +194,18 @@ test("6.4.3: when Adver_Timer fires, send an ADVERTISEMENT and reset Adver_Timer
   assert.equal(active.state.timers.advertise, active.now + 1000);
 });
 
+test("6.4.3: copies of an ADVERTISEMENT are equal to it and leave Adver_Timer's beat alone", () => {
+  const active = scene({ advertisementCopies: 3 });
+  active.active();
+  const { advertise } = active.state.timers;
+  assert.deepEqual(sent(active.pass(10)), [100]);
+  assert.deepEqual(sent(active.pass(10)), [100]);
+  assert.deepEqual(sent(active.pass(500)), []);
+  assert.equal(active.state.timers.advertise, advertise);
+  assert.deepEqual(sent(active.pass(480)), [100]);
+  assert.equal(active.state.timers.advertise, (advertise ?? 0) + 1000);
+});
+
 test("6.4.3: an Active that hears Priority 0 sends an ADVERTISEMENT and resets Adver_Timer", () => {
   const active = scene();
   active.active();

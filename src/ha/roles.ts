@@ -5,7 +5,7 @@
 import type { Milliseconds } from "../core/clock.ts";
 import { movingAddresses, type VirtualRouter } from "../model/virtual-router.ts";
 import { type Advertisement, priorityOwner, priorityResigning } from "../wire/vrrp/advertisement.ts";
-import { downInterval, handoverTime } from "./timing.ts";
+import { copyDelay, downInterval, firstRefresh, handoverTime } from "./timing.ts";
 import { effectivePriority } from "./tracks.ts";
 import type {
   Mode,
@@ -26,6 +26,7 @@ export type Turn = {
 export const noTimers: Timers = {
   down: undefined,
   advertise: undefined,
+  copy: undefined,
   announce: undefined,
   refresh: undefined,
   announceLower: undefined,
@@ -47,6 +48,25 @@ export function advertisementOf(router: VirtualRouter, priority: number): Advert
 
 export function advertise(turn: Turn, priority: number): void {
   turn.effects.push({ type: "advertise", advertisement: advertisementOf(turn.router, priority) });
+}
+
+/** Says who is active, and begins a new beat with it. */
+export function speak(turn: Turn, state: VirtualRouterState): VirtualRouterState {
+  advertise(turn, state.priority);
+  const timers = { advertise: turn.now + turn.router.advertisementInterval, copy: copyAt(turn, 1) };
+  return { ...state, copiesSent: 1, timers: { ...state.timers, ...timers } };
+}
+
+/** The last word once more, whatever it was. */
+export function repeatWord(turn: Turn, state: VirtualRouterState): VirtualRouterState {
+  advertise(turn, state.resigning === undefined ? state.priority : priorityResigning);
+  const copiesSent = state.copiesSent + 1;
+  return { ...state, copiesSent, timers: { ...state.timers, copy: copyAt(turn, copiesSent) } };
+}
+
+/** When a word that was said so often is said again. */
+function copyAt({ router, now }: Turn, sent: number): Milliseconds | undefined {
+  return sent < router.advertisementCopies ? now + copyDelay(router) : undefined;
 }
 
 export function announce(turn: Turn, repeat: number): void {
@@ -81,12 +101,13 @@ export function setPriority(turn: Turn, state: VirtualRouterState): VirtualRoute
 /** RFC 9568 sections 6.4.1 and 6.4.2. Addresses first: a predecessor takes its own away as soon as it hears us. */
 export function becomeActive(turn: Turn, state: VirtualRouterState, cause: ModeCause): VirtualRouterState {
   const { router, now, effects } = turn;
-  const { delay, refresh, repeat } = router.announce;
+  const { delay, repeat } = router.announce;
+  const first = firstRefresh(router);
   const held = movingAddresses(router).filter(({ address }) => !state.foreign.includes(address));
   if (held.length > 0) effects.push({ type: "addAddresses", addresses: held });
-  advertise(turn, state.priority);
+  const spoken = speak(turn, { ...state, timers: noTimers });
   announce(turn, repeat);
-  const next = setMode(turn, state, "active", cause);
+  const next = setMode(turn, spoken, "active", cause);
   return {
     ...next,
     activeInterval: router.advertisementInterval,
@@ -97,10 +118,9 @@ export function becomeActive(turn: Turn, state: VirtualRouterState, cause: ModeC
     held,
     takeovers: state.takeovers + 1,
     timers: {
-      ...noTimers,
-      advertise: now + router.advertisementInterval,
+      ...next.timers,
       announce: delay > 0 ? now + delay : undefined,
-      refresh: refresh > 0 ? now + refresh : undefined,
+      refresh: first === undefined ? undefined : now + first,
     },
   };
 }
@@ -118,9 +138,8 @@ export function leaveActive(turn: Turn, state: VirtualRouterState, mode: Mode, c
 export function stayActive(turn: Turn, state: VirtualRouterState): VirtualRouterState {
   const { router, now } = turn;
   const { refresh } = router.announce;
-  advertise(turn, state.priority);
-  const timers = { advertise: now + router.advertisementInterval, refresh: refresh > 0 ? now + refresh : undefined };
-  return { ...state, resigning: undefined, timers: { ...noTimers, ...timers } };
+  const timers = { ...noTimers, refresh: refresh > 0 ? now + refresh : undefined };
+  return speak(turn, { ...state, resigning: undefined, timers });
 }
 
 /** From an active that was overtaken; the interval is the new active's. RFC 9568 section 6.4.3. */
@@ -159,8 +178,8 @@ export function resign(
 ): VirtualRouterState {
   const sent = (state.resigning?.sent ?? 0) + 1;
   advertise(turn, priorityResigning);
-  const timers = { ...noTimers, resign: turn.now + handoverTime(turn.router) };
-  return { ...state, resigning: { ...way, sent }, wantsActive: false, timers };
+  const timers = { ...noTimers, resign: turn.now + handoverTime(turn.router), copy: copyAt(turn, 1) };
+  return { ...state, resigning: { ...way, sent }, copiesSent: 1, wantsActive: false, timers };
 }
 
 /** The successor has spoken, or will not. */

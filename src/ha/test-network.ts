@@ -22,6 +22,7 @@ export function routerOf(particular: Partial<VirtualRouter> = {}): VirtualRouter
     family: 4,
     priority: 100,
     advertisementInterval: 1000,
+    advertisementCopies: 1,
     downAdvertisements: 3,
     preempt: true,
     preemptDelay: 0,

@@ -47,5 +47,30 @@ export function leaseAfter(router: VirtualRouter, priority: number): Millisecond
   return priority === 0 ? handoverTime(router) : leaseTime(router);
 }
 
+/** What a copy waits for behind the word before it, at least: one that is too close is lost together with that. */
+const copyDelayMin: Milliseconds = 10;
+
+/**
+ * How far the copies of an advertisement are apart: a hundredth of the interval. A backup takes each of them for an
+ * advertisement of its own (any version 2 or 3 receiver does), so after a crash it waits their span longer on average: 29 ms
+ * of 3.1 s with 4 copies at 1 s, and at most as long as ever. Spread evenly over the interval they would cost 375 ms.
+ */
+export function copyDelay({ advertisementInterval, advertisementCopies }: VirtualRouter): Milliseconds {
+  return Math.min(Math.max(copyDelayMin, advertisementInterval / 100), advertisementInterval / advertisementCopies);
+}
+
+/** The first announcements may be lost where a port has just come up, or a tree of switches is being spanned. */
+const firstRefreshDelay: Milliseconds = 200;
+
+/** When a new active announces its addresses again for the first time; undefined where refreshing is switched off. */
+export function firstRefresh({ announce: { refresh } }: VirtualRouter): Milliseconds | undefined {
+  return refresh > 0 ? Math.min(refresh, firstRefreshDelay) : undefined;
+}
+
 /** So often an active resigns before it gives up: one of its advertisements may be lost. */
 export const resignationsMax = 2;
+
+/** The longest that an active may hold its addresses after it was told to stop: every resignation unheard, and a second. */
+export function farewellTime(router: VirtualRouter): Milliseconds {
+  return handoverTime(router) * resignationsMax + 1_000;
+}

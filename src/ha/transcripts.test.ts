@@ -38,6 +38,7 @@ const settings: Readonly<Record<string, (text: string) => Partial<VirtualRouter>
   priority: (text) => ({ priority: Number(text) }),
   version: (text) => ({ version: text === "2" ? 2 : 3 }),
   interval: (text) => ({ advertisementInterval: ms(text) }),
+  copies: (text) => ({ advertisementCopies: Number(text) }),
   preempt: (text) => ({ preempt: text === "yes" }),
   preemptDelay: (text) => ({ preemptDelay: ms(text) }),
   addresses: (text) => ({ addresses: addressesOf(text) }),

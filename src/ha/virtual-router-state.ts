@@ -38,6 +38,8 @@ export type Timers = {
   readonly down: Milliseconds | undefined;
   /** Active: the next advertisement. */
   readonly advertise: Milliseconds | undefined;
+  /** Active or resigning: the last word once more. */
+  readonly copy: Milliseconds | undefined;
   /** Active: the second round of announcements, the next refresh, the round after a lower-priority active. */
   readonly announce: Milliseconds | undefined;
   readonly refresh: Milliseconds | undefined;
@@ -84,6 +86,8 @@ export type VirtualRouterState = {
   /** The active resigned: what fires next is its succession. */
   readonly succeeding: boolean;
   readonly timers: Timers;
+  /** How often the last word was said by now. */
+  readonly copiesSent: number;
   readonly resigning: Resigning | undefined;
   /** In a sync group: its time has come, the others' has not. */
   readonly wantsActive: boolean;

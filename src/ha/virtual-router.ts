@@ -26,6 +26,7 @@ import {
   resign,
   setMode,
   setPriority,
+  speak,
   stayActive,
   type Turn,
 } from "./roles.ts";
@@ -49,6 +50,7 @@ export function initialVirtualRouter(router: VirtualRouter): VirtualRouterState 
     preemptAt: undefined,
     succeeding: false,
     timers: noTimers,
+    copiesSent: 0,
     resigning: undefined,
     wantsActive: false,
     foreign: [],
@@ -254,7 +256,7 @@ function takeConfigured(turn: Turn, before: VirtualRouterState): VirtualRouterSt
   if (gone.length > 0) effects.push({ type: "removeAddresses", addresses: gone });
   if (added.length > 0) effects.push({ type: "addAddresses", addresses: added });
   if (state.resigning !== undefined) return { ...state, held: wanted };
-  advertise(turn, state.priority);
+  const spoken = speak(turn, state);
   if (added.length > 0) announce(turn, router.announce.repeat);
-  return { ...state, held: wanted, timers: { ...state.timers, advertise: turn.now + router.advertisementInterval } };
+  return { ...spoken, held: wanted };
 }

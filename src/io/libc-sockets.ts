@@ -10,6 +10,9 @@ import { allocateForever, type NativeMemory } from "./native-memory.ts";
 const library = koffi.load(null);
 
 const cSocket: (domain: number, type: number, protocol: number) => number = library.func("int socket(int, int, int)");
+const cBind: (fd: number, address: Uint8Array, length: number) => number = library.func(
+  "int bind(int, const void *, uint32_t)",
+);
 const cSetsockopt: (fd: number, level: number, name: number, value: Uint8Array, length: number) => number =
   library.func("int setsockopt(int, int, int, const void *, uint32_t)");
 const cSendto: (fd: number, bytes: Uint8Array, n: number, flags: number, to: Uint8Array | null, m: number) => number =
@@ -37,6 +40,8 @@ const cWrite: (fd: number, bytes: Uint8Array, length: number) => number = librar
 );
 
 export const protocolFamily = { v4: 2, v6: 10, netlink: 16, packet: 17 } as const;
+const familyUnix = 1;
+const sockDgram = 2;
 const sockRaw = 3;
 const closeOnExec = 0o2000000;
 const nonBlocking = 0o4000;
@@ -49,6 +54,18 @@ const messageTruncated = 0x20;
 /** A raw socket, closed on exec, that never blocks. socket(2). */
 export function rawSocket(domain: number, protocol: number): CallResult {
   return resultOf(cSocket(domain, sockRaw | closeOnExec | nonBlocking, protocol));
+}
+
+/** A datagram socket between processes of this machine, closed on exec. unix(7). */
+export function localSocket(): CallResult {
+  return resultOf(cSocket(familyUnix, sockDgram | closeOnExec | nonBlocking, 0));
+}
+
+/** bind(2) to an abstract name: it leaves no file, is the network namespace's own, and is free when the last holder ends. */
+export function bindAbstract(fd: number, name: string): CallResult {
+  const text = Buffer.from(name);
+  const address = Buffer.concat([new Uint8Array(new Uint16Array([familyUnix]).buffer), Buffer.from([0]), text]);
+  return resultOf(cBind(fd, address, address.length));
 }
 
 /** setsockopt(2) with the option's bytes as they are. */

@@ -14,6 +14,8 @@ export const FIFO_LINE_BYTES_MAX = 4096;
 const fifoMode = 0o600;
 
 export type NotifyFifo = {
+  /** Makes it when it is missing, so that a reader finds it. Codes as for `write`. */
+  open(): Result<true>;
   /**
    * One line; its end is added. Opens the FIFO when that has not been done or another lies at its place now. Codes:
    * fifo.missing, fifo.notFifo, fifo.denied, fifo.full, fifo.tooLong, fifo.failed.
@@ -49,6 +51,14 @@ export function notifyFifo(path: string): NotifyFifo {
     return fd;
   };
   return {
+    open() {
+      try {
+        current();
+        return good(true);
+      } catch (error) {
+        return explain(path, error);
+      }
+    },
     write(line) {
       const bytes = Buffer.from(`${line}\n`);
       if (bytes.length > FIFO_LINE_BYTES_MAX) return refused("tooLong", `a line of ${bytes.length} bytes for ${path}`);

@@ -104,8 +104,17 @@ export type NotifyRule = {
   readonly commands: { readonly [Event in NotifyEvent]: readonly NotifyCommand[] };
   /** Paths; each gets the line `INSTANCE "VI_1" MASTER 100`. */
   readonly fifos: readonly string[];
+  /** They also get a line for each change of the priority: `INSTANCE "VI_1" MASTER_PRIORITY 80`. */
+  readonly priorityChanges: boolean;
   readonly emails: readonly Email[];
   readonly webhooks: readonly Webhook[];
+};
+
+/** A process that runs while the program does and reads one of the FIFOs: its path is appended to the command. */
+export type FifoReader = {
+  readonly path: string;
+  readonly command: readonly string[];
+  readonly user: string | undefined;
 };
 
 /** A process that runs only while the followed virtual router (or all of the sync group) is active on this node. */
@@ -136,6 +145,8 @@ export type HaConfig = {
   readonly tracks: readonly Track[];
   /** One for each virtual router and sync group that anybody is told of. */
   readonly notify: readonly NotifyRule[];
+  /** One for each FIFO at most. */
+  readonly fifoReaders: readonly FifoReader[];
   readonly services: readonly Service[];
   /** Interfaces that may be missing at the start: their virtual routers wait in fault. Any other is an error. */
   readonly awaitedInterfaces: readonly string[];
@@ -149,6 +160,7 @@ export const haNone: HaConfig = {
   syncGroups: [],
   tracks: [],
   notify: [],
+  fifoReaders: [],
   services: [],
   awaitedInterfaces: [],
   spreadNodes: [],

@@ -15,10 +15,12 @@ function pool(balance: Balance, hosts: readonly string[] = ["10.0.0.1", "10.0.0.
   return {
     name: "app",
     balance,
+    slowStart: 0,
     targets: hosts.map((host) => ({
       address: host.includes(":") ? `[${host}]:80` : `${host}:80`,
       host,
       connectionsMax,
+      slowStart: 0,
     })),
   };
 }
@@ -45,6 +47,24 @@ test("every policy that needs more than an address is an obstacle", () => {
   for (const key of [{ kind: "path" }, { kind: "host" }, { kind: "header", name: "x-user" }] as const) {
     assert.equal(kernelObstacles(tcp(), [pool({ policy: "consistentHash", key })]).length, 1);
   }
+});
+
+test("a slow start is an obstacle, the pool's own before a target's, but where the address decides", () => {
+  const slow = { ...pool(roundRobin), slowStart: 30_000 };
+  const [ofPool, ...more] = findKernelObstacles(tcp(), [slow]);
+  assert.deepEqual(ofPool, {
+    at: { part: "slowStart", pool: "app", address: undefined },
+    reason: "the kernel lets no target's share grow, as `slowStart` of pool `app` wants",
+    instead: "no `slowStart`",
+  });
+  assert.deepEqual(more, []);
+  const { targets, ...rest } = pool({ policy: "random" });
+  const one = { ...rest, targets: targets.map((target, index) => ({ ...target, slowStart: index * 1_000 })) };
+  const [ofTarget] = findKernelObstacles(tcp(), [one]);
+  assert.deepEqual(ofTarget?.at, { part: "slowStart", pool: "app", address: "10.0.0.2:80" });
+  assert.match(String(ofTarget?.reason), /`slowStart` of target `10\.0\.0\.2:80` of pool `app` wants$/);
+  const byAddress: Balance = { policy: "consistentHash", key: { kind: "clientAddress" } };
+  assert.deepEqual(kernelObstacles(tcp(), [{ ...slow, balance: byAddress }]), []);
 });
 
 test("a pool of another listener is no obstacle, nor is one that is not there", () => {

@@ -14,17 +14,18 @@ export type KernelCandidate =
   | Pick<UdpListener, "protocol" | "bind" | "pool" | "responsesMax">;
 
 /** What counts of a pool. */
-export type KernelPool = Pick<Pool, "name" | "balance"> & {
-  readonly targets: readonly Pick<Target, "address" | "host" | "connectionsMax">[];
+export type KernelPool = Pick<Pool, "name" | "balance" | "slowStart"> & {
+  readonly targets: readonly Pick<Target, "address" | "host" | "connectionsMax" | "slowStart">[];
 };
 
 export type KernelObstacle = {
-  /** What must change for the kernel to carry the listener; a route by its index, a target by its address. */
+  /** What must change for the kernel to carry the listener; a route by its index, a target by its address (none: the pool's own). */
   readonly at:
     | { readonly part: "listener"; readonly keys: readonly string[] }
     | { readonly part: "route"; readonly index: number }
     | { readonly part: "balance"; readonly pool: string }
-    | { readonly part: "target"; readonly pool: string; readonly address: string };
+    | { readonly part: "target"; readonly pool: string; readonly address: string }
+    | { readonly part: "slowStart"; readonly pool: string; readonly address: string | undefined };
   /** A clause: `the kernel counts no connections under way, as `leastConnections` of pool `a` needs`. */
   readonly reason: string;
   /** What it could carry instead. */
@@ -102,6 +103,8 @@ function ofPool(pool: KernelPool, bindHost: string): KernelObstacle[] {
       instead: "`roundRobin`, `random` or `consistentHash` by `clientAddress`",
     });
   }
+  const slow = slowStartOf(pool);
+  if (slow !== undefined) obstacles.push(slow);
   const family = bindHost.includes(":") ? "IPv6" : "IPv4";
   const ofTargets = (broken: (target: KernelPool["targets"][number]) => boolean, said: string, instead: string) => {
     const found = pool.targets.filter(broken);
@@ -127,6 +130,21 @@ function ofPool(pool: KernelPool, bindHost: string): KernelObstacle[] {
     "no `maxConnections`",
   );
   return obstacles;
+}
+
+/** A map of the kernel shares new connections out by whole weights, until another map takes its place. */
+function slowStartOf(pool: KernelPool): KernelObstacle | undefined {
+  // Where the client's address decides there is none, whoever carries the listener.
+  if (pool.balance.policy === "consistentHash") return undefined;
+  const target = pool.targets.find(({ slowStart }) => slowStart > 0);
+  if (pool.slowStart === 0 && target === undefined) return undefined;
+  const address = pool.slowStart > 0 ? undefined : target?.address;
+  const whose = address === undefined ? `pool \`${pool.name}\`` : `target \`${address}\` of pool \`${pool.name}\``;
+  return {
+    at: { part: "slowStart", pool: pool.name, address },
+    reason: `the kernel lets no target's share grow, as \`slowStart\` of ${whose} wants`,
+    instead: "no `slowStart`",
+  };
 }
 
 /** What a policy asks of its engine and the kernel does not do; undefined when it does. */

@@ -68,7 +68,7 @@ export type DnsSource = SourceRules & {
   readonly name: string;
   /** `address` asks for A and AAAA, `srv` for SRV and the addresses of what it names. */
   readonly record: "address" | "srv";
-  /** Of the targets; of SRV records their own is taken. */
+  /** Of the targets; 0 for SRV records, whose own is taken. */
   readonly port: number;
   /** `10.0.0.2:53`; empty: the system's. */
   readonly servers: readonly string[];
@@ -77,6 +77,26 @@ export type DnsSource = SourceRules & {
 };
 
 export type Source = ConsulKvSource | ConsulServiceSource | EtcdSource | DnsSource;
+
+/** In a few words for people: `consul upstreams/app/ at http://127.0.0.1:8500`. Holds no secret. */
+export function describeSource(source: Source): string {
+  const at = (servers: readonly string[]) => servers.join(", ");
+  switch (source.type) {
+    case "consul":
+    case "etcd":
+      return `${source.type} ${source.prefix} at ${at(source.endpoints)}`;
+    case "consulService": {
+      const tags = source.tags.map((tag) => ` #${tag}`).join("");
+      return `consul service ${source.service}${tags} (${source.health}) at ${at(source.endpoints)}`;
+    }
+    case "dns": {
+      const what = source.record === "srv" ? `srv ${source.name}` : `${source.name}:${source.port}`;
+      return source.servers.length === 0 ? `dns ${what}` : `dns ${what} at ${at(source.servers)}`;
+    }
+    default:
+      return source satisfies never;
+  }
+}
 
 /** Bytes of one answer of a store. Ten thousand entries are about 3 MiB. */
 export const sourceAnswerBytesMax = 32 * 1024 * 1024;

@@ -68,8 +68,7 @@ export class ClientConnection implements WireOwner, Client {
     this.deadlineMs = context.clock() + listener.config.timeouts.clientHeader;
     this.index = context.clients.length;
     context.clients.push(this);
-    listener.counters.connectionsAccepted += 1;
-    listener.counters.connectionsOpen += 1;
+    listener.entered();
   }
 
   onConnect(): void {}
@@ -230,8 +229,7 @@ export class ClientConnection implements WireOwner, Client {
   }
 
   countFault(code: string): void {
-    const { limits } = this.listener.counters;
-    limits[code] = (limits[code] ?? 0) + 1;
+    this.listener.counters.countLimit(code);
   }
 
   private exchangeData(start: number, end: number): void {
@@ -372,7 +370,6 @@ export class ClientConnection implements WireOwner, Client {
     this.phase = Phase.gone;
     this.exchange = undefined;
     this.waiting = undefined;
-    this.listener.counters.connectionsOpen -= 1;
     const { clients } = this.context;
     const last = clients.pop()!;
     if (last !== this) {

@@ -1,16 +1,20 @@
-// Turns a snapshot into what the request's way reads: routes ready to match, rules ready to write, pools with their live
-// targets. This is where the change's way ends. What stays the same is kept as it is, so that connections, passive
-// records and counters live on; what goes is retired and ends by itself.
+// Turns a snapshot, or the pools that have changed since the last one, into what the request's way reads: routes ready to
+// match, rules ready to write, pools with their live targets. This is where the change's way ends. What stays the same is kept
+// as it is, so that connections, passive records and counters live on; what goes is retired and ends by itself.
 
+import { assert } from "../core/assert.ts";
 import type { HttpListener, Listener, Route, RouteAction } from "../model/listener.ts";
 import type { Pool } from "../model/pool.ts";
-import { type ListenerCounters, listenerCounters } from "../state/counters.ts";
+import { ListenerCounters } from "../state/counters.ts";
+import type { RouteCounters } from "../state/slot-routes.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import { headerNameHash } from "../wire/http1/header-names.ts";
 import type { Context } from "./context.ts";
+import type { Counts } from "./counts.ts";
 import { compileRoutes, type RouteTable } from "./match.ts";
 import { byteText } from "./path.ts";
-import { PoolState, TargetState } from "./pool-state.ts";
+import { PoolState } from "./pool-state.ts";
+import { RouteBook } from "./route-book.ts";
 import { CompiledTcpListener } from "./tcp-listener.ts";
 import {
   type CompiledHeaderRules,
@@ -24,6 +28,7 @@ import { clientFromForwarded, compileTrusted, isTrusted, type TrustedProxies } f
 export type CompiledRoute = {
   readonly config: Route;
   readonly action: RouteAction;
+  readonly counters: RouteCounters;
   /** Of the action, where it has one. */
   readonly pool: PoolState | undefined;
   readonly location: Template | undefined;
@@ -40,27 +45,36 @@ export type CompiledRoute = {
 export class CompiledHttpListener {
   readonly protocol = "http";
   readonly name: string;
-  readonly counters: ListenerCounters = listenerCounters();
+  readonly counters: ListenerCounters;
+  /** Of exchanges that no route was found for. */
+  readonly unrouted: RouteCounters;
   config: HttpListener;
   routes: readonly CompiledRoute[];
   table: RouteTable;
   /** No snapshot names it any more: every exchange is the last of its connection. */
   closing = false;
+  /** Under way. */
+  connections = 0;
   /** Told when a connection has gone. */
   onLeft: () => void = () => {};
   private trustedProxies: TrustedProxies | undefined;
+  private readonly book: RouteBook;
 
-  constructor(config: HttpListener, pools: ReadonlyMap<string, PoolState>) {
+  constructor(counts: Counts, config: HttpListener, pools: ReadonlyMap<string, PoolState>) {
     this.name = config.name;
+    this.counters = new ListenerCounters(counts.rows, config.name);
+    this.book = new RouteBook(counts, "http", config.name);
+    this.unrouted = this.book.unrouted;
     this.config = config;
-    this.routes = config.routes.map((route) => compileRoute(route, pools));
+    this.routes = config.routes.map((route) => compileRoute(this.book, route, pools));
     this.table = compileRoutes(config.routes);
     this.trustedProxies = trustedOf(config);
   }
 
   configure(config: HttpListener, pools: ReadonlyMap<string, PoolState>): void {
     this.config = config;
-    this.routes = config.routes.map((route) => compileRoute(route, pools));
+    this.routes = config.routes.map((route) => compileRoute(this.book, route, pools));
+    this.book.keepOnly(config.routes);
     this.table = compileRoutes(config.routes);
     this.trustedProxies = trustedOf(config);
   }
@@ -74,8 +88,22 @@ export class CompiledHttpListener {
     return this.trustedProxies === undefined ? peer : clientFromForwarded(this.trustedProxies, forwardedFor, peer);
   }
 
+  entered(): void {
+    this.connections += 1;
+    this.counters.connectionsAccepted += 1;
+    this.counters.connectionsOpen += 1;
+  }
+
   left(): void {
+    this.connections -= 1;
+    this.counters.connectionsOpen -= 1;
     this.onLeft();
+  }
+
+  /** No connection of it is left, and none comes. */
+  giveBackCounters(): void {
+    this.book.giveBack();
+    this.counters.giveBack();
   }
 }
 
@@ -83,7 +111,7 @@ function trustedOf(config: HttpListener): TrustedProxies | undefined {
   return config.trustedProxies.length === 0 ? undefined : compileTrusted(config.trustedProxies);
 }
 
-function compileRoute(config: Route, pools: ReadonlyMap<string, PoolState>): CompiledRoute {
+function compileRoute(book: RouteBook, config: Route, pools: ReadonlyMap<string, PoolState>): CompiledRoute {
   const { action } = config;
   const request = compileHeaderRules(config.requestHeaders, headerNameHash);
   const response = compileHeaderRules(config.responseHeaders, headerNameHash);
@@ -91,6 +119,7 @@ function compileRoute(config: Route, pools: ReadonlyMap<string, PoolState>): Com
   return {
     config,
     action,
+    counters: book.of(config.name),
     pool: action.kind === "pool" ? pools.get(action.pool) : undefined,
     location,
     rewrite: compileRewrite(config),
@@ -122,32 +151,35 @@ export function compileSnapshot(context: Context, before: Compiled, snapshot: Sn
   for (const config of snapshot.pools) {
     pools.set(config.name, compilePool(context, before.pools.get(config.name), config, snapshot.workerCount));
   }
-  for (const [name, pool] of before.pools) {
-    if (!pools.has(name)) for (const target of pool.targets) retire(target);
-  }
+  for (const [name, pool] of before.pools) if (!pools.has(name)) pool.retire();
   const listeners = new Map<string, CompiledListener>();
   for (const config of snapshot.listeners) {
-    const listener = compileListener(before.listeners.get(config.name), config, pools);
+    const listener = compileListener(context.counts, before.listeners.get(config.name), config, pools);
     if (listener !== undefined) listeners.set(config.name, listener);
   }
   // One whose name goes on with another protocol has ended as well.
-  for (const [name, listener] of before.listeners) if (listeners.get(name) !== listener) listener.closing = true;
+  for (const [name, listener] of before.listeners) {
+    if (listeners.get(name) === listener) continue;
+    listener.closing = true;
+    context.counts.leavingListeners.add(listener);
+  }
   return { generation: snapshot.generation, listeners, pools };
 }
 
 /** The known one with its new configuration, or a new one. */
 function compileListener(
+  counts: Counts,
   known: CompiledListener | undefined,
   config: Listener,
   pools: ReadonlyMap<string, PoolState>,
 ): CompiledListener | undefined {
   switch (config.protocol) {
     case "http":
-      if (known?.protocol !== "http") return new CompiledHttpListener(config, pools);
+      if (known?.protocol !== "http") return new CompiledHttpListener(counts, config, pools);
       known.configure(config, pools);
       return known;
     case "tcp":
-      if (known?.protocol !== "tcp") return new CompiledTcpListener(config, pools);
+      if (known?.protocol !== "tcp") return new CompiledTcpListener(counts, config, pools);
       known.configure(config, pools);
       return known;
     case "udp":
@@ -158,26 +190,28 @@ function compileListener(
   }
 }
 
-function compilePool(context: Context, before: PoolState | undefined, config: Pool, workerCount: number): PoolState {
-  const known = new Map(before?.targets.map((target) => [target.address, target]));
-  const onlyTarget = config.targets.length === 1;
-  const targets = config.targets.map((target) => {
-    const kept = known.get(target.address);
-    if (kept === undefined) return new TargetState(config.name, target, workerCount, onlyTarget);
-    known.delete(target.address);
-    kept.configure(target, workerCount, onlyTarget);
-    return kept;
-  });
-  for (const target of known.values()) retire(target);
-  // The balancer's standing is worth keeping when the pool is as it was: a reload for another pool's sake is not seen.
-  if (before !== undefined && JSON.stringify(before.config) === JSON.stringify(config)) {
-    before.config = config;
-    return before;
+/**
+ * The next view when nothing but these pools has changed, all of which the last one has. Routes and listeners hold the pools
+ * themselves, so they stay as they are.
+ */
+export function compilePools(
+  context: Context,
+  before: Compiled,
+  change: { readonly generation: number; readonly pools: readonly Pool[]; readonly workerCount: number },
+): Compiled {
+  for (const config of change.pools) {
+    const known = before.pools.get(config.name);
+    assert(known !== undefined, "a pool is in a snapshot before it changes");
+    compilePool(context, known, config, change.workerCount);
   }
-  return new PoolState(config, targets, context.random, context.reportPassive);
+  return { ...before, generation: change.generation };
 }
 
-function retire(target: TargetState): void {
-  target.retired = true;
-  for (const connection of target.idle.splice(0)) connection.wire.kill();
+/** The known one with its new configuration, or a new one. */
+function compilePool(context: Context, known: PoolState | undefined, config: Pool, workerCount: number): PoolState {
+  const { counts, random, reportPassive: tellPassive } = context;
+  const nowMs = context.clock();
+  if (known === undefined) return new PoolState(config, { counts, workerCount, nowMs, random, tellPassive });
+  known.configure(config, { workerCount, nowMs });
+  return known;
 }

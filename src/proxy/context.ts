@@ -11,6 +11,7 @@ import type { HeadParser } from "../wire/http1/parse.ts";
 import type { ProxyHeader } from "../wire/proxy-protocol/header.ts";
 import type { ClientHello, ClientHelloParser } from "../wire/tls/client-hello.ts";
 import type { AccessLog } from "./access-log.ts";
+import type { Counts } from "./counts.ts";
 import type { DatagramEngine } from "./datagram-engine.ts";
 import type { Engine } from "./engine.ts";
 import type { Exchange } from "./exchange.ts";
@@ -51,6 +52,7 @@ export type Context = {
   readonly wallClock: () => Milliseconds;
   readonly random: Random;
   readonly log: Log;
+  readonly counts: Counts;
   accessLog: AccessLog | undefined;
   /** Filled and written within one event. */
   readonly tunnelRecord: TunnelRecord;

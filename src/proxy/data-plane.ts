@@ -4,8 +4,9 @@
 import type { Milliseconds } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
+import type { SlotRows } from "../state/slot-rows.ts";
 import type { Snapshot } from "../state/snapshot.ts";
-import type { TargetHealth, TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
+import type { PoolsChange, TargetHealth, TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
 import type { Arena } from "../wire/arena.ts";
 import { LINE_COUNT_CEILING, requestHead, responseHead } from "../wire/http1/head.ts";
 import { createHeadParser } from "../wire/http1/parse.ts";
@@ -13,13 +14,15 @@ import { proxyHeader } from "../wire/proxy-protocol/header.ts";
 import { clientHello, createClientHelloParser } from "../wire/tls/client-hello.ts";
 import type { AccessLog } from "./access-log.ts";
 import { ClientConnection } from "./client-connection.ts";
-import { type Compiled, type CompiledListener, compileSnapshot, nothingCompiled } from "./compile.ts";
+import { type Compiled, type CompiledListener, compilePools, compileSnapshot, nothingCompiled } from "./compile.ts";
 import type { Context } from "./context.ts";
+import { Counts } from "./counts.ts";
 import type { ClientSocket, ClientSocketOwner, DatagramEngine } from "./datagram-engine.ts";
 import type { Engine, Wire, WireOwner } from "./engine.ts";
 import { FlowTables } from "./flow-tables.ts";
 import { HeadWriter } from "./head-writer.ts";
 import { createSlots, HEAD_BYTES_CEILING } from "./layout.ts";
+import type { PoolState } from "./pool-state.ts";
 import { takeHealthChanges, takeWholeHealth } from "./probe-health.ts";
 import { TcpConnection } from "./tcp-connection.ts";
 import { tunnelRecord } from "./tunnel-record.ts";
@@ -39,6 +42,8 @@ export type DataPlaneOptions = {
   readonly wallClock: () => Milliseconds;
   readonly random: Random;
   readonly log: Log;
+  /** Where it counts. */
+  readonly rows: SlotRows;
   readonly reportFailure: (pool: string, target: string, code: string) => void;
   readonly reportPassive: (pool: string, target: string, out: boolean) => void;
   /** A listener has as many connections as it may (true), or room again (false). */
@@ -52,6 +57,7 @@ export class DataPlane {
   private workerCount = 1;
   private readonly flows: FlowTables;
   private sweeps = 0;
+  private sweptMs: Milliseconds;
   /** Listeners that have been told to be full, and whose sockets are given back with that. */
   private readonly full = new Set<CompiledListener>();
   /** When idle clients of a drained worker or a removed listener are closed. */
@@ -60,7 +66,7 @@ export class DataPlane {
   private onDrained: () => void = () => {};
 
   constructor(options: DataPlaneOptions) {
-    const { arena, engine, datagrams, clock, wallClock, random, log, reportFailure, reportPassive } = options;
+    const { arena, engine, datagrams, clock, wallClock, random, log, rows, reportFailure, reportPassive } = options;
     this.options = options;
     this.context = {
       arena,
@@ -70,6 +76,7 @@ export class DataPlane {
       wallClock,
       random,
       log,
+      counts: new Counts(rows),
       reportFailure,
       reportPassive,
       parser: createHeadParser(arena, { headerBytesMax: HEAD_BYTES_CEILING, headerCountMax: LINE_COUNT_CEILING }),
@@ -90,6 +97,7 @@ export class DataPlane {
       spareExchanges: [],
     };
     this.flows = new FlowTables(this.context);
+    this.sweptMs = clock();
     engine.every(SWEEP_INTERVAL, () => this.sweep());
   }
 
@@ -111,6 +119,14 @@ export class DataPlane {
       listener.onLeft = () => this.checkRoom(listener);
       this.checkRoom(listener);
     }
+  }
+
+  /** The same when only these pools have changed. Whoever holds a pool sees it change: the pools stay the same objects. */
+  takePools({ generation, pools, unhealthy }: PoolsChange): void {
+    this.compiled = compilePools(this.context, this.compiled, { generation, pools, workerCount: this.workerCount });
+    const changed = new Map<string, PoolState>();
+    for (const { name } of pools) changed.set(name, this.compiled.pools.get(name)!);
+    takeWholeHealth(changed, unhealthy);
   }
 
   /** The owner for each new connection on a socket of that listener; undefined when no snapshot names it. */
@@ -148,7 +164,7 @@ export class DataPlane {
   /** Another worker saw the target fail. */
   report(poolName: string, address: string): void {
     const pool = this.compiled.pools.get(poolName);
-    const target = pool?.targets.find((candidate) => candidate.address === address);
+    const target = pool?.find(address);
     if (pool !== undefined && target !== undefined) pool.failed(target, this.context.clock());
   }
 
@@ -167,15 +183,20 @@ export class DataPlane {
     for (const pool of this.compiled.pools.values()) {
       for (const target of pool.targets) targets.push(target.status(nowMs));
     }
-    const streams = Array.from(this.compiled.listeners.values(), ({ name, counters }) => ({ name, counters }));
+    const streams = Array.from(this.compiled.listeners.values(), ({ name, counters }) => ({
+      name,
+      counters: counters.totals(),
+    }));
     const listeners = [...streams, ...this.flows.counters()];
     return { pid, generation: this.compiled.generation, draining: this.context.draining, listeners, targets };
   }
 
   private sweep(): void {
     const { context } = this;
-    const { clients } = context;
+    const { clients, counts } = context;
     const nowMs = context.clock();
+    counts.worker.late(nowMs - this.sweptMs - SWEEP_INTERVAL, nowMs);
+    this.sweptMs = nowMs;
     const closeIdle = nowMs >= this.idleClosesMs;
     const closeAll = nowMs >= this.drainEndsMs;
     // Backwards: whoever leaves is replaced by the last one, who has been looked at.
@@ -187,6 +208,7 @@ export class DataPlane {
         client.sweep(nowMs);
       }
     }
+    for (const pool of this.compiled.pools.values()) pool.sweep(nowMs);
     this.flows.sweep(nowMs);
     if (closeAll) this.flows.endAll();
     this.sweeps += 1;
@@ -202,11 +224,14 @@ export class DataPlane {
   private sweepIdleTargets(nowMs: Milliseconds): void {
     for (const pool of this.compiled.pools.values()) {
       const oldest = nowMs - pool.config.idleTimeout;
-      for (const { idle } of pool.targets) {
+      for (const target of pool.targets) {
+        const { idle } = target;
         // The one used longest ago is the first.
         while (idle.length > 0 && idle[0]!.idleSinceMs <= oldest) idle[0]!.discard();
+        target.countNow();
       }
     }
+    this.context.counts.sweep();
   }
 
   /** What was full may be gone, and its name another listener's, which has room and no socket. */
@@ -222,10 +247,10 @@ export class DataPlane {
   /** The node's limit is shared out among the workers. */
   private checkRoom(listener: CompiledListener): void {
     const most = Math.max(1, Math.floor(listener.config.limits.connectionsMax / this.workerCount));
-    const open = listener.counters.connectionsOpen;
+    const open = listener.connections;
     if (open >= most && !this.full.has(listener)) {
       this.full.add(listener);
-      listener.counters.limits["listener.connections"] = (listener.counters.limits["listener.connections"] ?? 0) + 1;
+      listener.counters.countLimit("listener.connections");
       this.options.onFull(listener.name, true);
     } else if (open < most * ROOM_AGAIN && this.full.delete(listener) && !listener.closing) {
       this.options.onFull(listener.name, false);

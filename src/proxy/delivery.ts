@@ -5,13 +5,15 @@
 import type { Milliseconds } from "../core/clock.ts";
 import { noTrial, type Trial } from "../health/passive.ts";
 import type { HttpTimeouts, Retry } from "../model/listener.ts";
+import { statusDigit } from "../state/counters.ts";
 import type { Context } from "./context.ts";
 import type { Wire } from "./engine.ts";
 import type { Exchange } from "./exchange.ts";
 import { connectFault, type ExchangeFault, ExchangeFaults } from "./faults.ts";
-import type { PoolState, TargetState } from "./pool-state.ts";
+import type { PoolState } from "./pool-state.ts";
 import { Replay } from "./replay.ts";
 import { TargetConnection } from "./target-connection.ts";
+import type { TargetState } from "./target-state.ts";
 
 const Phase = {
   /** The request is put together; nothing has been sent. */
@@ -47,6 +49,7 @@ export class Delivery {
   private held = -1;
   /** The target is not read, because the client is slower. */
   private paused = false;
+  private tunnels = false;
 
   constructor(exchange: Exchange, context: Context) {
     this.exchange = exchange;
@@ -135,13 +138,19 @@ export class Delivery {
 
   // ---- what the response tells
 
+  /** The target of the last try; undefined when there was none. */
+  get lastTried(): TargetState | undefined {
+    return this.tried.length === 0 ? undefined : this.tried[this.tried.length - 1];
+  }
+
   /** The final head has come: nothing is sent again, the target has proved itself. */
-  answered(nowMs: Milliseconds): void {
+  answered(status: number, nowMs: Milliseconds): void {
     this.phase = Phase.answered;
     this.expectMore(nowMs);
     this.replay.release();
     const { pool, target } = this;
     if (pool === undefined || target === undefined) return;
+    this.countAnswer(target, status, nowMs);
     pool.succeeded(target, this.trial, nowMs - this.tryStartedMs, nowMs);
     this.trial = noTrial;
   }
@@ -168,6 +177,13 @@ export class Delivery {
     else if (this.phase === Phase.awaiting && this.held < 0) this.expectFirstByte(nowMs);
   }
 
+  /** The exchange has become a tunnel: it has no deadline here, and counts as one. */
+  becomesTunnel(): void {
+    this.expectNothing();
+    this.tunnels = true;
+    this.connection!.target.activeTunnels += 1;
+  }
+
   /** The target is not read for a while: its silence is ours. */
   expectNothing(): void {
     this.deadlineMs = Number.POSITIVE_INFINITY;
@@ -180,10 +196,16 @@ export class Delivery {
     if (!this.maySendAgain(this.idempotent)) return false;
     const next = pool.pick(this.exchange.pickNow());
     if (next === undefined) return false;
+    if (this.target !== undefined) this.countAnswer(this.target, status, this.context.clock());
     this.report(ExchangeFaults.statusRetried);
     this.drop();
     this.giveAgain(next);
     return true;
+  }
+
+  private countAnswer({ counters }: TargetState, status: number, nowMs: Milliseconds): void {
+    counters.countAnswer(nowMs - this.tryStartedMs);
+    counters.countClass(statusDigit(status));
   }
 
   /** This try is over without a response: the next target, or the exchange's end. */
@@ -355,6 +377,8 @@ export class Delivery {
     if (pool === undefined || target === undefined) return;
     this.target = undefined;
     target.active -= 1;
+    if (this.tunnels) target.activeTunnels -= 1;
+    this.tunnels = false;
     if (this.trial !== noTrial) pool.abandoned(target, this.trial);
     this.trial = noTrial;
   }

@@ -3,6 +3,8 @@
 // The life of an exchange is told step by step in ARCHITECTURE.md.
 
 import type { Milliseconds } from "../core/clock.ts";
+import { statusDigit } from "../state/counters.ts";
+import type { RouteCounters } from "../state/slot-routes.ts";
 import { BodyMode, BodyReader } from "../wire/http1/body.ts";
 import { headFaults } from "../wire/http1/faults.ts";
 import { Method, type RequestHead } from "../wire/http1/head.ts";
@@ -53,6 +55,8 @@ export class Exchange {
   /** The client said that this is its last request. */
   private lastWord = false;
   private tunnel: Tunnel | undefined = undefined;
+  /** Set when its route is known, which is before it can end. */
+  private counters: RouteCounters | undefined = undefined;
 
   constructor(context: Context) {
     this.context = context;
@@ -90,6 +94,7 @@ export class Exchange {
     this.requestBody.begin(mode, head.contentLength);
     const fault = readRequest(this.context, this, head);
     const { route } = this;
+    this.countOn(route === undefined ? client.listener.unrouted : route.counters);
     if (route !== undefined && fault === undefined && route.action.kind === "pool")
       return this.forward(head, end, route);
     return this.answerItself(head.end, end, fault);
@@ -101,6 +106,7 @@ export class Exchange {
     this.method = Method.other;
     this.version = 11;
     this.requestBody.begin(BodyMode.untilClose, 0);
+    this.countOn(client.listener.unrouted);
     this.failWith(status, code, detail);
   }
 
@@ -248,7 +254,7 @@ export class Exchange {
   /** The final head is there. `framed`: the client can tell the response's end without the connection's. */
   answered(status: number, framed: boolean): void {
     this.record.status = status;
-    this.delivery.answered(this.context.clock());
+    this.delivery.answered(status, this.context.clock());
     // A client that still sends its request cannot know where its next one would begin.
     if (!framed || !this.requestBody.complete || !this.client!.mayKeep()) this.keep = false;
   }
@@ -273,7 +279,7 @@ export class Exchange {
     const nowMs = context.clock();
     const connection = this.delivery.connection!;
     this.keep = false;
-    this.delivery.expectNothing();
+    this.delivery.becomesTunnel();
     const tunnel = new Tunnel({
       client: client!.wire,
       target: connection.wire,
@@ -283,6 +289,10 @@ export class Exchange {
       nowMs,
     });
     this.tunnel = tunnel;
+    // How long it lasts from here on says nothing of how fast the exchange was.
+    this.record.totalMs = nowMs - this.startedMs;
+    client!.listener.counters.tunnelsOpened += 1;
+    client!.listener.counters.tunnelsOpen += 1;
     client!.wire.resume();
     if (end > start) tunnel.fromTarget(start, end, nowMs);
     const early = client!.takeWaiting();
@@ -504,16 +514,25 @@ export class Exchange {
     this.response.reset();
   }
 
+  private countOn(counters: RouteCounters): void {
+    this.counters = counters;
+    counters.begin();
+  }
+
   /** The record is complete; the object is free for the next request, which may begin within this very call. */
   private finish(): void {
     const { context, record, keep } = this;
     const client = this.client!;
     const { counters } = client.listener;
     const ending = this.lastWord && this.requestBody.complete ? AfterExchange.finish : AfterExchange.linger;
-    record.totalMs = context.clock() - this.startedMs;
+    const totalMs = context.clock() - this.startedMs;
+    const digit = record.status === STATUS_CLIENT_GONE ? 0 : statusDigit(record.status);
+    const countedMs = this.tunnel === undefined ? totalMs : record.totalMs;
+    record.totalMs = totalMs;
     counters.exchanges += 1;
-    const statusClass = record.status === STATUS_CLIENT_GONE ? 0 : Math.floor(record.status / 100);
-    counters.statusClasses[statusClass] = (counters.statusClasses[statusClass] ?? 0) + 1;
+    counters.countClass(digit);
+    if (this.tunnel !== undefined) counters.tunnelsOpen -= 1;
+    this.counters!.end(this.delivery.lastTried?.counters, this.route?.pool?.name ?? "", digit, countedMs);
     context.accessLog?.write(record);
     this.delivery.replay.release();
     this.client = undefined;

@@ -6,7 +6,8 @@ import type { Pick } from "../balance/balancer.ts";
 import type { Milliseconds } from "../core/clock.ts";
 import { noTrial } from "../health/passive.ts";
 import type { UdpListener } from "../model/listener.ts";
-import { type ListenerCounters, listenerCounters } from "../state/counters.ts";
+import { ListenerCounters, statusDigit } from "../state/counters.ts";
+import { RouteCounters } from "../state/slot-routes.ts";
 import type { Context } from "./context.ts";
 import type { ClientSocket, ClientSocketOwner } from "./datagram-engine.ts";
 import { Flow } from "./flow.ts";
@@ -14,7 +15,8 @@ import { DropReason, type FlowFault, FlowFaults } from "./flow-faults.ts";
 import type { FlowRecord } from "./flow-record.ts";
 import type { HeldMemory } from "./held-datagram.ts";
 import { type KeyedHash, secretKeyedHash } from "./keyed-hash.ts";
-import type { PoolState, TargetState } from "./pool-state.ts";
+import type { PoolState } from "./pool-state.ts";
+import type { TargetState } from "./target-state.ts";
 
 const BUCKETS_MIN = 64;
 /** Flows that one look may end: the others wait a tenth of a second rather than hold everybody up. */
@@ -24,7 +26,9 @@ export class FlowTable {
   readonly name: string;
   readonly context: Context;
   readonly memory: HeldMemory;
-  readonly counters: ListenerCounters = listenerCounters();
+  readonly counters: ListenerCounters;
+  /** A listener of datagrams has one way only. */
+  readonly route: RouteCounters;
   config: UdpListener;
   /** undefined when no snapshot names it. */
   pool: PoolState | undefined;
@@ -44,7 +48,10 @@ export class FlowTable {
     shared: { readonly memory: HeldMemory; readonly record: FlowRecord },
     config: UdpListener,
   ) {
+    const { rows } = context.counts;
     this.name = config.name;
+    this.counters = new ListenerCounters(rows, config.name);
+    this.route = new RouteCounters(rows, "udp", { listener: config.name, route: "" });
     this.context = context;
     this.memory = shared.memory;
     this.record = shared.record;
@@ -108,12 +115,20 @@ export class FlowTable {
     this.unlink(flow);
     this.size -= 1;
     this.counters.flowsOpen = this.size;
+    const digit = statusDigit(fault?.status ?? 200);
+    this.route.end(flow.target.counters, flow.target.pool, digit, nowMs - flow.startedMs);
     this.log(flow, fault, nowMs);
   }
 
   /** Ends all of them: the listener is gone, or the worker. */
   endAll(fault: FlowFault): void {
     while (this.oldest !== undefined) this.end(this.oldest, fault);
+  }
+
+  /** All of its flows have ended, and none comes. */
+  giveBackCounters(): void {
+    this.route.giveBack();
+    this.counters.giveBack();
   }
 
   /** Looks at the deadlines; called some times a second. */
@@ -142,13 +157,11 @@ export class FlowTable {
   }
 
   drop(reason: string, count: number): void {
-    const { drops } = this.counters;
-    drops[reason] = (drops[reason] ?? 0) + count;
+    this.counters.countDrop(reason, count);
   }
 
   countLimit(code: string): void {
-    const { limits } = this.counters;
-    limits[code] = (limits[code] ?? 0) + 1;
+    this.counters.countLimit(code);
   }
 
   /** What a pick for this flow may look at. */
@@ -185,6 +198,7 @@ export class FlowTable {
     const flow = new Flow(this, { client, hash, address, port, target, nowMs });
     this.size += 1;
     this.counters.flowsOpened += 1;
+    this.route.begin();
     this.counters.flowsOpen = this.size;
     if (this.size > this.buckets.length) this.grow();
     this.remember(flow);

@@ -2,7 +2,7 @@
 // it is itself on the change's way, and looks at the clock for them.
 
 import type { Milliseconds } from "../core/clock.ts";
-import type { ListenerCounters } from "../state/counters.ts";
+import type { ListenerTotals } from "../state/counters.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { Context } from "./context.ts";
 import type { ClientSocket, ClientSocketOwner } from "./datagram-engine.ts";
@@ -33,6 +33,7 @@ export class FlowTables {
     }
     for (const [name, table] of gone) {
       table.endAll(FlowFaults.removed);
+      table.giveBackCounters();
       this.tables.delete(name);
     }
   }
@@ -61,7 +62,7 @@ export class FlowTables {
     for (const table of this.tables.values()) table.endAll(FlowFaults.drained);
   }
 
-  counters(): readonly { readonly name: string; readonly counters: ListenerCounters }[] {
-    return Array.from(this.tables.values(), ({ name, counters }) => ({ name, counters }));
+  counters(): readonly { readonly name: string; readonly counters: ListenerTotals }[] {
+    return Array.from(this.tables.values(), ({ name, counters }) => ({ name, counters: counters.totals() }));
   }
 }

@@ -9,7 +9,8 @@ import { type FlowFault, FlowFaults, targetFault, unopenedFault } from "./flow-f
 import type { FlowTable } from "./flow-table.ts";
 import { HeldDatagram } from "./held-datagram.ts";
 import { OUT } from "./layout.ts";
-import type { PoolState, TargetState } from "./pool-state.ts";
+import type { PoolState } from "./pool-state.ts";
+import type { TargetState } from "./target-state.ts";
 
 /** Targets that one datagram may meet. */
 const TRIES_MAX = 5;
@@ -97,6 +98,7 @@ export class Flow implements TargetSocketOwner {
     target.heardMs = nowMs;
     if (!this.judged) {
       this.judged = true;
+      target.counters.countAnswer(latencyMs);
       this.pool()?.succeeded(target, this.trial, latencyMs, nowMs);
       this.trial = noTrial;
     }
@@ -236,6 +238,7 @@ export class Flow implements TargetSocketOwner {
     this.judged = false;
     target.counters.exchanges += 1;
     this.trial = table.pool?.begin(target, nowMs) ?? noTrial;
+    target.activeFlows += 1;
     if (this.trial !== noTrial) table.trials.push(this);
     return table.context.datagrams.connect(target.config.host, target.config.port, this);
   }
@@ -244,6 +247,7 @@ export class Flow implements TargetSocketOwner {
     const { target } = this;
     this.socket.close();
     target.active -= 1;
+    target.activeFlows -= 1;
     if (this.trial !== noTrial) this.pool()?.abandoned(target, this.trial);
     this.trial = noTrial;
   }

@@ -1,104 +1,26 @@
-// What a worker knows of its pools while it serves: the members that balancers choose from, their passive record, their
-// idle connections and counters. It outlives snapshots: a target that stays keeps its connections and its record.
-// Read and changed on the request's way; rebuilt, on the change's way, by compile.ts only.
+// What a worker knows of one pool while it serves: its targets, the balancer that chooses among them, and which of them the
+// judges must be asked about. One object for as long as snapshots name the pool: routes, listeners and whatever is under way
+// hold it and see each change at once. Read and changed on the request's way; configured by compile.ts, between two events.
 
-import type { Balancer, Member, Pick } from "../balance/balancer.ts";
+import { type Balancer, noStandings, type Pick, type Standing } from "../balance/balancer.ts";
 import { observeFailure, observeLatency } from "../balance/peak-ewma.ts";
 import { createLayer4Picker, createPicker } from "../balance/picker.ts";
+import { startsSlowly } from "../balance/slow-start.ts";
 import type { Milliseconds } from "../core/clock.ts";
 import type { Random } from "../core/random.ts";
 import {
   abandoned,
-  admits,
   begun,
   cleared,
   isOut,
   keptOut,
-  type PassiveConfig,
-  type PassiveState,
-  passiveState,
   reportFailure,
   reportSuccess,
   type Trial,
-  verdict,
 } from "../health/passive.ts";
-import type { Pool, Target } from "../model/pool.ts";
-import { type TargetCounters, targetCounters } from "../state/counters.ts";
-import type { TargetStatus } from "../state/worker-protocol.ts";
-import type { TargetConnection } from "./target-connection.ts";
-
-/** One target of one pool, for as long as the pool names it. */
-export class TargetState implements Member {
-  readonly pool: string;
-  readonly address: string;
-  readonly counters: TargetCounters = targetCounters();
-  /** Kept connections, the one used last at the end. */
-  readonly idle: TargetConnection[] = [];
-  config: Target;
-  weight: number;
-  backup: boolean;
-  activeMax: number;
-  eligible = true;
-  active = 0;
-  latencyMs: Milliseconds = 0;
-  latencyAtMs: Milliseconds = 0;
-  /** When its last datagram came, for flows. */
-  heardMs: Milliseconds = Number.NEGATIVE_INFINITY;
-  /** While it is out: what was sent to it since may not have arrived. */
-  doubtSinceMs: Milliseconds = Number.POSITIVE_INFINITY;
-  /** No snapshot names it any more: what is under way finishes, nothing is kept. */
-  retired = false;
-  passiveConfig: PassiveConfig;
-  readonly passive: PassiveState = passiveState();
-  /** Why the supervisor's probes have it out; undefined when they have not. */
-  probeReason: string | undefined = undefined;
-  /** What the supervisor was told of the passive judge last. */
-  toldOut = false;
-
-  constructor(pool: string, config: Target, workerCount: number, onlyTarget: boolean) {
-    this.pool = pool;
-    this.address = config.address;
-    this.config = config;
-    this.weight = config.weight;
-    this.backup = config.backup;
-    this.activeMax = activeMax(config, workerCount);
-    this.passiveConfig = { maxFails: config.maxFails, failTimeout: config.failTimeout, onlyTarget };
-  }
-
-  configure(config: Target, workerCount: number, onlyTarget: boolean): void {
-    this.config = config;
-    this.weight = config.weight;
-    this.backup = config.backup;
-    this.activeMax = activeMax(config, workerCount);
-    this.passiveConfig = { maxFails: config.maxFails, failTimeout: config.failTimeout, onlyTarget };
-  }
-
-  get maxFails(): number {
-    return this.config.maxFails;
-  }
-
-  status(nowMs: Milliseconds): TargetStatus {
-    const judged = verdict(this.passive, this.passiveConfig, nowMs);
-    const probedOut = this.probeReason !== undefined;
-    this.counters.connectionsIdle = this.idle.length;
-    return {
-      pool: this.pool,
-      address: this.address,
-      active: this.active,
-      health:
-        probedOut || judged.kind === "unhealthy" ? "unhealthy" : this.counters.exchanges === 0 ? "unknown" : "healthy",
-      reason: this.probeReason ?? (judged.kind === "healthy" ? undefined : judged.code),
-      outForMs: judged.kind === "unhealthy" ? judged.outForMs : 0,
-      counters: this.counters,
-    };
-  }
-}
-
-/** Its share of the node's limit: the sum over the workers never exceeds it, unless it is smaller than their number. */
-function activeMax(config: Target, workerCount: number): number {
-  if (config.connectionsMax === 0) return Number.POSITIVE_INFINITY;
-  return Math.max(1, Math.floor(config.connectionsMax / workerCount));
-}
+import type { Balance, Pool, Target } from "../model/pool.ts";
+import type { Counts } from "./counts.ts";
+import { TargetState } from "./target-state.ts";
 
 /** Told when the passive judge takes a target out (true) or finds it healthy again. */
 export type TellPassive = (pool: string, target: string, out: boolean) => void;
@@ -116,29 +38,93 @@ const allOut: NoTarget = {
 };
 const allFull: NoTarget = { code: "pool.allFull", detail: "every target of the pool has as many exchanges as it may" };
 
+/** What a pool is configured with besides its own configuration. */
+export type ConfigureWith = { readonly workerCount: number; readonly nowMs: Milliseconds };
+
+export type PoolOptions = ConfigureWith & {
+  readonly counts: Counts;
+  readonly random: Random;
+  readonly tellPassive: TellPassive;
+};
+
 export class PoolState {
   readonly name: string;
   config: Pool;
-  targets: readonly TargetState[];
-  private balancer: Balancer;
-  /** Made when a layer-4 listener first needs it: a millisecond. */
+  targets: readonly TargetState[] = [];
+  private byAddress: ReadonlyMap<string, TargetState> = new Map();
+  /** Made when the next pick needs it: a table of hashes takes 15 ms, and the next change may come before that pick. */
+  private balancer: Balancer | undefined;
   private layer4Balancer: Balancer | undefined;
+  /** Of the balancer that was there last. */
+  private standings: readonly Standing[] = noStandings;
   private readonly random: Random;
-  private suspects = 0;
+  /** Targets whose judges may have changed their mind, or will with time. */
+  private readonly suspects: TargetState[] = [];
+  private growing: TargetState[] = [];
   private readonly tellPassive: TellPassive;
+  private readonly counts: Counts;
 
-  constructor(config: Pool, targets: readonly TargetState[], random: Random, tellPassive: TellPassive) {
-    this.tellPassive = tellPassive;
+  constructor(config: Pool, options: PoolOptions) {
     this.name = config.name;
     this.config = config;
+    this.random = options.random;
+    this.tellPassive = options.tellPassive;
+    this.counts = options.counts;
+    this.configure(config, options);
+  }
+
+  /**
+   * Another configuration, with other targets maybe. A target that stays keeps its connections, record and counters, and the
+   * balancer's account of it; one that is new in a pool that had others starts slowly; one that is gone is retired.
+   */
+  configure(config: Pool, { workerCount, nowMs }: ConfigureWith): void {
+    const before = this.targets;
+    const onlyTarget = config.targets.length === 1;
+    const around = { rows: this.counts.rows, workerCount, onlyTarget, original: before.length === 0 };
+    const targets = config.targets.map(
+      (target) => this.byAddress.get(target.address) ?? new TargetState(config.name, target, around),
+    );
+    if (!sameBalance(this.config.balance, config.balance) || !sameMembers(before, targets, config.targets)) {
+      this.dropBalancers();
+    }
+    this.config = config;
     this.targets = targets;
-    this.random = random;
-    this.balancer = createPicker(config.balance, targets, random);
-    this.refresh(0);
+    this.byAddress = new Map(targets.map((target) => [target.address, target]));
+    for (const target of before) if (this.byAddress.get(target.address) !== target) this.retireOne(target);
+    this.suspects.length = 0;
+    const slowly = startsSlowly(config.balance);
+    for (const [place, target] of targets.entries()) {
+      const isNew = target.place < 0;
+      target.place = place;
+      target.configure(config.targets[place]!, around);
+      target.suspect = false;
+      this.look(target, nowMs);
+      if (target.passive.fails > 0) this.suspect(target);
+      if (isNew && before.length > 0) target.beginGrowth(nowMs);
+      if (slowly) target.grow(nowMs);
+      else target.endGrowth();
+    }
+    this.growing = targets.filter((target) => target.growing);
+  }
+
+  /** No snapshot names it any more. */
+  retire(): void {
+    for (const target of this.targets) this.retireOne(target);
+  }
+
+  /** It is counted on until nothing is under way there. */
+  private retireOne(target: TargetState): void {
+    target.retire();
+    this.counts.leavingTargets.add(target);
+  }
+
+  find(address: string): TargetState | undefined {
+    return this.byAddress.get(address);
   }
 
   /** The target for this exchange, undefined when none takes work; `whyNone` tells then. */
   pick(pick: Pick): TargetState | undefined {
+    this.balancer ??= this.createBalancer();
     return this.pickBy(this.balancer, pick);
   }
 
@@ -150,9 +136,19 @@ export class PoolState {
   }
 
   private pickBy(balancer: Balancer, pick: Pick): TargetState | undefined {
-    if (this.suspects > 0) this.refresh(pick.nowMs);
+    if (this.suspects.length > 0) this.refresh(pick.nowMs);
     const index = balancer.pick(pick);
     return index < 0 ? undefined : this.targets[index];
+  }
+
+  private createBalancer(): Balancer {
+    return createPicker(this.config.balance, this.targets, this.random, this.standings);
+  }
+
+  private dropBalancers(): void {
+    this.standings = this.balancer?.standings ?? this.standings;
+    this.balancer = undefined;
+    this.layer4Balancer = undefined;
   }
 
   whyNone(): NoTarget {
@@ -186,13 +182,14 @@ export class PoolState {
 
   /** It failed; also the report of another worker. `sinceMs`: when that was sent which it did not take. */
   failed(target: TargetState, nowMs: Milliseconds, sinceMs = nowMs): void {
+    if (target.retired) return;
     if (!this.isOut(target, nowMs)) target.doubtSinceMs = sinceMs - DOUBT_MARGIN;
     observeFailure(target, nowMs);
     reportFailure(target.passive, target.passiveConfig, nowMs);
     this.tell(target);
-    this.suspects = this.targets.length;
-    const index = this.targets.indexOf(target);
-    if (index >= 0) this.balancer.report(index, false);
+    this.suspect(target);
+    this.balancer ??= this.createBalancer();
+    this.balancer.report(target.place, false);
   }
 
   abandoned(target: TargetState, trial: Trial): void {
@@ -211,7 +208,18 @@ export class PoolState {
       cleared(target.passive);
       this.tell(target);
     }
-    this.suspects = this.targets.length;
+    this.suspect(target);
+  }
+
+  /** What time alone changes, some times a second: who has served his time out, how far a slow start has come. */
+  sweep(nowMs: Milliseconds): void {
+    if (this.suspects.length > 0) this.refresh(nowMs);
+    const { growing } = this;
+    for (let index = growing.length - 1; index >= 0; index--) {
+      const target = growing[index]!;
+      target.grow(nowMs);
+      if (!target.growing) removeAt(growing, index);
+    }
   }
 
   private tell(target: TargetState): void {
@@ -221,17 +229,54 @@ export class PoolState {
     this.tellPassive(this.name, target.address, out);
   }
 
-  /** Asks the judges anew of every target; done only while one is suspect. */
-  private refresh(nowMs: Milliseconds): void {
-    let suspects = 0;
-    for (const target of this.targets) {
-      const { passive } = target;
-      const wanted = target.config.intent === "up" && target.probeReason === undefined;
-      target.eligible = wanted && admits(passive, target.passiveConfig, nowMs);
-      // A reload may have changed what counts as out.
-      if (target.toldOut) this.tell(target);
-      if (passive.fails > 0) suspects += 1;
-    }
-    this.suspects = suspects;
+  private suspect(target: TargetState): void {
+    if (target.suspect) return;
+    target.suspect = true;
+    this.suspects.push(target);
   }
+
+  /** Asks the judges anew of those that are suspect; one stays so for as long as failures count against it. */
+  private refresh(nowMs: Milliseconds): void {
+    const { suspects } = this;
+    for (let index = suspects.length - 1; index >= 0; index--) {
+      const target = suspects[index]!;
+      this.look(target, nowMs);
+      if (target.passive.fails > 0) continue;
+      target.suspect = false;
+      removeAt(suspects, index);
+    }
+  }
+
+  private look(target: TargetState, nowMs: Milliseconds): void {
+    const isBack = target.judge(nowMs);
+    // A reload may have changed what counts as out.
+    if (target.toldOut) this.tell(target);
+    if (!isBack || !startsSlowly(this.config.balance)) return;
+    const listed = target.growing;
+    target.beginGrowth(nowMs);
+    if (target.growing && !listed) this.growing.push(target);
+  }
+}
+
+/** The order does not matter: the last takes its place. */
+function removeAt(targets: TargetState[], index: number): void {
+  const last = targets.pop()!;
+  if (index < targets.length) targets[index] = last;
+}
+
+function sameBalance(one: Balance, other: Balance): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
+}
+
+/** Whether a balancer for the targets that were there before is one for these as well: it has taken in their weights. */
+function sameMembers(
+  before: readonly TargetState[],
+  targets: readonly TargetState[],
+  configs: readonly Target[],
+): boolean {
+  if (before.length !== targets.length) return false;
+  return targets.every((target, place) => {
+    const config = configs[place]!;
+    return before[place] === target && target.weight === config.weight && target.backup === config.backup;
+  });
 }

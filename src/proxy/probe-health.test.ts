@@ -4,7 +4,9 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { seededRandom } from "../core/random.ts";
 import type { Pool } from "../model/pool.ts";
-import { PoolState, TargetState } from "./pool-state.ts";
+import { privateRows } from "../state/slot-rows.ts";
+import { Counts } from "./counts.ts";
+import { PoolState } from "./pool-state.ts";
 import { takeHealthChanges, takeWholeHealth } from "./probe-health.ts";
 import { target } from "./test-world.ts";
 
@@ -16,13 +18,20 @@ function poolOf(count: number) {
     name: "app",
     balance: { policy: "roundRobin" },
     targets,
+    source: undefined,
+    slowStart: 0,
     healthCheck: undefined,
     idleConnectionsMax: 0,
     idleTimeout: 1_000,
   };
   const told: string[] = [];
-  const states = targets.map((one) => new TargetState("app", one, 1, count === 1));
-  const pool = new PoolState(config, states, seededRandom(1), (_, address, out) => told.push(`${address} ${out}`));
+  const pool = new PoolState(config, {
+    workerCount: 1,
+    nowMs: 0,
+    counts: new Counts(privateRows(64 * 1024)),
+    random: seededRandom(1),
+    tellPassive: (_, address, out) => told.push(`${address} ${out}`),
+  });
   return { pool, pools: new Map([["app", pool]]), told };
 }
 

@@ -5,7 +5,7 @@ import type { Milliseconds } from "../core/clock.ts";
 import type { Context } from "./context.ts";
 import type { Delivery } from "./delivery.ts";
 import type { Wire, WireOwner } from "./engine.ts";
-import type { TargetState } from "./pool-state.ts";
+import type { TargetState } from "./target-state.ts";
 
 export class TargetConnection implements WireOwner {
   readonly wire: Wire;
@@ -54,7 +54,7 @@ export class TargetConnection implements WireOwner {
     this.delivery = undefined;
     this.partial = undefined;
     const { idle } = this.target;
-    if (this.target.retired || idle.length >= idleMax) {
+    if (!this.target.keepsIdle || idle.length >= idleMax) {
       this.wire.kill();
       return;
     }

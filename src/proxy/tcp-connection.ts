@@ -6,6 +6,8 @@
 import type { Milliseconds } from "../core/clock.ts";
 import type { Origin } from "../core/failure.ts";
 import type { TcpTimeouts } from "../model/listener.ts";
+import { statusDigit } from "../state/counters.ts";
+import type { RouteCounters } from "../state/slot-routes.ts";
 import { encodeProxyV1, encodeProxyV2 } from "../wire/proxy-protocol/encode.ts";
 import { Proxied, type ProxiedEnds } from "../wire/proxy-protocol/header.ts";
 import { Alert, encodeAlert } from "../wire/tls/alert.ts";
@@ -55,6 +57,8 @@ export class TcpConnection implements WireOwner, Client {
   private proxied: ProxiedEnds | undefined = undefined;
   private serverName = "";
   private route: CompiledTcpRoute | undefined = undefined;
+  /** Of its route, or of those without one. */
+  private counters: RouteCounters;
   private delivery: TcpDelivery | undefined = undefined;
   private tunnel: TcpTunnel | undefined = undefined;
   /** The client half-closed before there was a target to tell. */
@@ -69,12 +73,13 @@ export class TcpConnection implements WireOwner, Client {
     this.listener = listener;
     this.wire = wire;
     this.timeouts = listener.config.timeouts;
+    this.counters = listener.unrouted;
     this.peerAddress = plainAddress(wire.remoteAddress);
     this.startedMs = context.clock();
     this.index = context.clients.length;
     context.clients.push(this);
-    listener.counters.connectionsAccepted += 1;
-    listener.counters.connectionsOpen += 1;
+    listener.entered();
+    this.counters.begin();
   }
 
   /** Who asks: the peer, or whom its PROXY header names. */
@@ -173,11 +178,13 @@ export class TcpConnection implements WireOwner, Client {
       client: wire,
       target: delivery!.wire!,
       listenerCounters: this.listener.counters,
-      targetCounters: delivery!.targetCounters,
+      targetCounters: delivery!.targetCounters!,
       timeouts: this.timeouts,
       nowMs,
     });
     this.tunnel = tunnel;
+    this.listener.counters.tunnelsOpened += 1;
+    this.listener.counters.tunnelsOpen += 1;
     wire.resume();
     const at = this.writeProxyHeader(bytes, OUT);
     const end = early === undefined ? at : early.copyTo(bytes, at);
@@ -306,6 +313,9 @@ export class TcpConnection implements WireOwner, Client {
       return;
     }
     this.route = route;
+    this.counters.leave();
+    this.counters = route.counters;
+    this.counters.begin();
     const { pool } = route;
     if (pool === undefined) {
       this.fail(TcpFaults.poolUnknown);
@@ -367,8 +377,7 @@ export class TcpConnection implements WireOwner, Client {
   }
 
   private count(code: string): void {
-    const { limits } = this.listener.counters;
-    limits[code] = (limits[code] ?? 0) + 1;
+    this.listener.counters.countLimit(code);
   }
 
   /** Cuts off whoever is there, at once. */
@@ -388,13 +397,18 @@ export class TcpConnection implements WireOwner, Client {
   private leave(): void {
     if (this.phase === Phase.gone) return;
     const { context, listener } = this;
-    if (!this.saidNothing || this.errorCode !== "") this.log();
+    // One that said nothing was only looking.
+    if (this.saidNothing && this.errorCode === "") this.counters.leave();
+    else {
+      this.countEnd();
+      this.log();
+    }
+    if (this.tunnel !== undefined) listener.counters.tunnelsOpen -= 1;
     this.phase = Phase.gone;
     this.delivery?.settle();
     this.preface = undefined;
     this.early = undefined;
     this.tunnel = undefined;
-    listener.counters.connectionsOpen -= 1;
     const { clients } = context;
     const last = clients.pop()!;
     if (last !== this) {
@@ -402,6 +416,13 @@ export class TcpConnection implements WireOwner, Client {
       last.index = this.index;
     }
     listener.left();
+  }
+
+  private countEnd(): void {
+    const { route, delivery, context } = this;
+    const lastedMs = context.clock() - this.startedMs;
+    const digit = statusDigit(statusOf(this.origin));
+    this.counters.end(delivery?.targetCounters, route?.config.pool ?? "", digit, lastedMs);
   }
 
   private log(): void {

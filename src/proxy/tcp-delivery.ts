@@ -2,14 +2,14 @@
 // bytes of the one that accepted. On the request's way; one per client. A client's bytes reach one target only: once it has
 // accepted there is no other. It must not know what the client is told (tcp-connection.ts).
 
-import { assert } from "../core/assert.ts";
 import type { Milliseconds } from "../core/clock.ts";
 import { noTrial, type Trial } from "../health/passive.ts";
 import type { ConnectRetry } from "../model/listener.ts";
 import type { TargetCounters } from "../state/counters.ts";
 import type { Context } from "./context.ts";
 import type { Wire, WireOwner } from "./engine.ts";
-import type { PoolState, TargetState } from "./pool-state.ts";
+import type { PoolState } from "./pool-state.ts";
+import type { TargetState } from "./target-state.ts";
 import type { TcpConnection } from "./tcp-connection.ts";
 import { connectFault, type TcpFault, TcpFaults } from "./tcp-faults.ts";
 
@@ -56,9 +56,9 @@ export class TcpDelivery implements WireOwner {
     return this.target?.address ?? "";
   }
 
-  get targetCounters(): TargetCounters {
-    assert(this.target !== undefined, "a target has been tried");
-    return this.target.counters;
+  /** Of the last target tried; undefined when none was. */
+  get targetCounters(): TargetCounters | undefined {
+    return this.target?.counters;
   }
 
   /** Picks the first target and connects; the connection is told when there is none. */
@@ -74,6 +74,7 @@ export class TcpDelivery implements WireOwner {
   onConnect(): void {
     const nowMs = this.context.clock();
     this.connectMs = nowMs - this.tryStartedMs;
+    this.target!.counters.countAnswer(this.connectMs);
     this.pool.succeeded(this.target!, this.trial, this.connectMs, nowMs);
     this.trial = noTrial;
     this.connection.targetConnected(nowMs);
@@ -116,6 +117,7 @@ export class TcpDelivery implements WireOwner {
     if (target === undefined || !this.counted) return;
     this.counted = false;
     target.active -= 1;
+    target.activeTunnels -= 1;
     if (this.trial !== noTrial) pool.abandoned(target, this.trial);
     this.trial = noTrial;
   }
@@ -136,6 +138,7 @@ export class TcpDelivery implements WireOwner {
     this.target = target;
     this.trial = this.pool.begin(target, nowMs);
     this.counted = true;
+    target.activeTunnels += 1;
     this.tryStartedMs = nowMs;
     this.tries += 1;
     counters.exchanges += 1;

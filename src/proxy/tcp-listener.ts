@@ -2,13 +2,17 @@
 // believed. It lives as long as some snapshot names it; a connection takes what it needs when it comes and keeps it.
 
 import type { TcpListener, TcpRoute } from "../model/listener.ts";
-import { type ListenerCounters, listenerCounters } from "../state/counters.ts";
+import { ListenerCounters } from "../state/counters.ts";
+import type { RouteCounters } from "../state/slot-routes.ts";
+import type { Counts } from "./counts.ts";
 import { compileRoutes, matchRoute, noRoute, type RouteTable } from "./match.ts";
 import type { PoolState } from "./pool-state.ts";
+import { RouteBook } from "./route-book.ts";
 import { compileTrusted, isTrusted, type TrustedProxies } from "./trusted-proxies.ts";
 
 export type CompiledTcpRoute = {
   readonly config: TcpRoute;
+  readonly counters: RouteCounters;
   readonly pool: PoolState | undefined;
 };
 
@@ -18,18 +22,26 @@ const anyPath = { kind: "prefix", path: "/" } as const;
 export class CompiledTcpListener {
   readonly protocol = "tcp";
   readonly name: string;
-  readonly counters: ListenerCounters = listenerCounters();
+  readonly counters: ListenerCounters;
+  /** Of connections that no route was found for. */
+  readonly unrouted: RouteCounters;
   config: TcpListener;
   /** No snapshot names it any more. */
   closing = false;
+  /** Under way. */
+  connections = 0;
   /** Told when a connection has gone. */
   onLeft: () => void = () => {};
   private routes: readonly CompiledTcpRoute[] = [];
   private table: RouteTable;
   private trustedProxies: TrustedProxies | undefined;
+  private readonly book: RouteBook;
 
-  constructor(config: TcpListener, pools: ReadonlyMap<string, PoolState>) {
+  constructor(counts: Counts, config: TcpListener, pools: ReadonlyMap<string, PoolState>) {
     this.name = config.name;
+    this.counters = new ListenerCounters(counts.rows, config.name);
+    this.book = new RouteBook(counts, "tcp", config.name);
+    this.unrouted = this.book.unrouted;
     this.config = config;
     this.table = tableOf(config);
     this.configure(config, pools);
@@ -38,7 +50,12 @@ export class CompiledTcpListener {
   configure(config: TcpListener, pools: ReadonlyMap<string, PoolState>): void {
     const { trustedProxies } = config.proxyProtocol;
     this.config = config;
-    this.routes = config.routes.map((route) => ({ config: route, pool: pools.get(route.pool) }));
+    this.routes = config.routes.map((route) => ({
+      config: route,
+      counters: this.book.of(route.name),
+      pool: pools.get(route.pool),
+    }));
+    this.book.keepOnly(config.routes);
     this.table = tableOf(config);
     this.trustedProxies = trustedProxies.length === 0 ? undefined : compileTrusted(trustedProxies);
   }
@@ -61,8 +78,22 @@ export class CompiledTcpListener {
     return index === noRoute ? undefined : this.routes[index];
   }
 
+  entered(): void {
+    this.connections += 1;
+    this.counters.connectionsAccepted += 1;
+    this.counters.connectionsOpen += 1;
+  }
+
   left(): void {
+    this.connections -= 1;
+    this.counters.connectionsOpen -= 1;
     this.onLeft();
+  }
+
+  /** No connection of it is left, and none comes. */
+  giveBackCounters(): void {
+    this.book.giveBack();
+    this.counters.giveBack();
   }
 }
 

@@ -8,6 +8,7 @@ import type { Log } from "../core/log.ts";
 import { seededRandom } from "../core/random.ts";
 import type { UdpListener } from "../model/listener.ts";
 import type { Pool, Target } from "../model/pool.ts";
+import { privateRows } from "../state/slot-rows.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { TargetHealth, TargetStatus } from "../state/worker-protocol.ts";
 import { createArena } from "../wire/arena.ts";
@@ -103,12 +104,22 @@ export function flowSnapshot(generation: number, options: FlowWorldOptions): Sna
     name: "app",
     balance: { policy: "roundRobin" },
     targets,
+    source: undefined,
+    slowStart: 0,
     healthCheck: undefined,
     idleConnectionsMax: 16,
     idleTimeout: 30_000,
     ...options.pool,
   };
-  return { generation, node: "test", workerCount, accessLog: undefined, listeners: [listener], pools: [pool] };
+  return {
+    generation,
+    node: "test",
+    workerCount,
+    accessLog: undefined,
+    listeners: [listener],
+    pools: [pool],
+    virtualRouters: [],
+  };
 }
 
 export class FlowWorld implements DatagramEngine {
@@ -135,6 +146,7 @@ export class FlowWorld implements DatagramEngine {
       wallClock: () => 1_000_000 + this.engine.nowMs,
       random: seededRandom(seed),
       log,
+      rows: privateRows(64 * 1024),
       reportFailure: (pool, address, code) => this.reports.push(`${pool} ${address} ${code}`),
       reportPassive: quiet,
       onFull: quiet,
@@ -171,6 +183,13 @@ export class FlowWorld implements DatagramEngine {
     const writeFlow = (record: FlowRecord) => this.records.push({ ...record });
     const accessLog: AccessLog = { write: none, writeTunnel: none, writeFlow, flush() {} };
     this.dataPlane.apply(next, accessLog, unhealthy);
+  }
+
+  /** The next generation, in which the pool alone has changed. */
+  takePool(options: FlowWorldOptions, unhealthy: readonly TargetHealth[] = []): void {
+    this.generation += 1;
+    const { pools } = flowSnapshot(this.generation, options);
+    this.dataPlane.takePools({ generation: this.generation, pools, unhealthy });
   }
 
   /** A client sends a datagram. */
@@ -231,9 +250,10 @@ export class FlowWorld implements DatagramEngine {
     assert.equal(this.open().length, flowsOpen, "every flow has one open socket");
     assert.equal(this.records.length, flowsOpened - flowsOpen, "every flow that ended has one line");
     const { targets } = this.dataPlane.status(1);
-    for (const { address, active } of targets) {
+    for (const { address, active, activeFlows } of targets) {
       const sockets = this.sockets.filter(({ closed, host, port }) => !closed && `${host}:${port}` === address);
       assert.equal(active, sockets.length, `${address} counts its flows`);
+      assert.equal(activeFlows, active, `${address} counts them as flows`);
     }
   }
 }

@@ -7,8 +7,9 @@ import type { Log } from "../core/log.ts";
 import { seededRandom } from "../core/random.ts";
 import type { HttpListener, HttpTimeouts, Retry, Route, RouteAction, TcpListener } from "../model/listener.ts";
 import type { Pool, Target } from "../model/pool.ts";
+import { privateRows } from "../state/slot-rows.ts";
 import type { Snapshot } from "../state/snapshot.ts";
-import type { TargetStatus } from "../state/worker-protocol.ts";
+import type { TargetHealth, TargetStatus } from "../state/worker-protocol.ts";
 import { createArena } from "../wire/arena.ts";
 import type { AccessLog } from "./access-log.ts";
 import type { Context } from "./context.ts";
@@ -81,6 +82,7 @@ export function target(number: number, changes: Partial<Target> = {}): Target {
     connectionsMax: 0,
     backup: false,
     intent: "up",
+    slowStart: 0,
     ...changes,
   };
 }
@@ -135,13 +137,15 @@ export function snapshot(generation: number, options: WorldOptions = {}): Snapsh
     name: "app",
     balance: { policy: "roundRobin" },
     targets,
+    source: undefined,
+    slowStart: 0,
     healthCheck: undefined,
     idleConnectionsMax: 16,
     idleTimeout: 30_000,
     ...options.pool,
   };
   const listeners = [options.tcp === undefined ? listener : { ...testTcpListener, ...options.tcp }];
-  return { generation, node: "test", workerCount, accessLog: undefined, listeners, pools: [pool] };
+  return { generation, node: "test", workerCount, accessLog: undefined, listeners, pools: [pool], virtualRouters: [] };
 }
 
 export type LoggedExchange = Readonly<ExchangeRecord>;
@@ -172,6 +176,7 @@ export class World {
       wallClock: () => 0,
       random: seededRandom(seed),
       log,
+      rows: privateRows(64 * 1024),
       reportFailure: (pool, address, code) => this.reports.push(`${pool} ${address} ${code}`),
       reportPassive: (_pool, address, out) => this.passive.push(`${address} ${out ? "out" : "back"}`),
       onFull: (listener, full) => this.full.push(`${listener} ${full}`),
@@ -196,6 +201,13 @@ export class World {
     for (const { name } of next.listeners) {
       if (!this.acceptors.has(name)) this.acceptors.set(name, this.dataPlane.acceptor(name));
     }
+  }
+
+  /** The next generation, in which the pool alone has changed. */
+  takePool(options: WorldOptions, unhealthy: readonly TargetHealth[] = []): void {
+    this.generation += 1;
+    const { pools } = snapshot(this.generation, options);
+    this.dataPlane.takePools({ generation: this.generation, pools, unhealthy });
   }
 
   client(bytes: string | Uint8Array = "", address = "198.51.100.7"): TestWire {
@@ -314,11 +326,13 @@ export class World {
       const { owner } = wire;
       if (owner instanceof TcpDelivery) continue;
       assert(owner instanceof TargetConnection, "a target's wire belongs to a target connection");
-      assert.equal(owner.target.active, 0, "no exchange is counted as under way");
+      assert.deepEqual([owner.target.active, owner.target.activeTunnels], [0, 0], "nothing is counted as under way");
       if (wire.ending !== "") assert(!owner.target.idle.includes(owner), "what is closed is not idle");
     }
     const { listeners, targets } = this.dataPlane.status(1);
-    for (const { address, active } of targets) assert.equal(active, 0, `nothing is under way at ${address}`);
+    for (const { address, active, activeTunnels } of targets) {
+      assert.deepEqual([active, activeTunnels], [0, 0], `nothing is under way at ${address}`);
+    }
     for (const { counters } of listeners) {
       assert.equal(counters.connectionsOpen, 0, "no connection is counted as open");
       let answered = 0;

@@ -21,7 +21,7 @@ export type PatchField = keyof TargetPatch;
 
 /** A target that stays only as long as somebody says so again. */
 export type Lease = {
-  /** Chosen by whoever holds it; another holder's renewal is refused. */
+  /** Chosen by whoever holds it, 1 to leaseHolderMax characters; another holder's renewal is refused. */
   readonly holder: string;
   readonly ttlMs: Milliseconds;
 };
@@ -34,7 +34,7 @@ export type KeptEntry = {
   readonly exists: boolean;
   readonly patch: TargetPatch;
   readonly lease: Lease | undefined;
-  /** Who said it last, and when (milliseconds since 1970). */
+  /** Who said what holds now, and when (milliseconds since 1970). Saying the same again changes neither. */
   readonly by: string;
   readonly atMs: Milliseconds;
 };
@@ -50,12 +50,19 @@ export type DesiredTarget = {
 
 /** What is asked of one target. */
 export type TargetOrder =
-  /** As PUT: it exists with these fields, whatever the API said before. Of another owner's target the fields alone. */
+  /**
+   * As PUT: it exists with these fields, whatever the API said before. Of another owner's target the fields alone; with a
+   * lease also that it exists, since that is said for a time only.
+   */
   | { readonly type: "put"; readonly patch: TargetPatch; readonly lease: Lease | undefined }
   /** As PATCH (RFC 7396): these fields change; undefined takes the API's word back. Refused where there is no target. */
   | { readonly type: "patch"; readonly patch: { readonly [Field in PatchField]?: TargetPatch[Field] | undefined } }
-  /** As DELETE: the API's own goes; of another owner's target what the API said of it, or refused when it said nothing. */
+  /**
+   * As DELETE: the API's own goes; of another owner's target what the API said of it, or refused when it said nothing. With
+   * a holder only what that one's lease holds; an operator, who names none, takes back anything.
+   */
   | { readonly type: "remove"; readonly holder: string | undefined }
+  /** The lease has its whole time again. Nothing else changes, and nothing on disk. */
   | { readonly type: "renew"; readonly holder: string };
 
 /** One difference of what is desired, for the events and the log. */
@@ -74,3 +81,7 @@ export const desiredTargetsMax = 10_000;
 /** A lease's shortest and longest time. */
 export const leaseTtlMin: Milliseconds = 1_000;
 export const leaseTtlMax: Milliseconds = 24 * 3_600_000;
+/** Characters of a lease's holder. */
+export const leaseHolderMax = 128;
+/** Characters of who said something that are kept. */
+export const speakerMax = 256;

@@ -4,6 +4,7 @@
 import type { AccessLogConfig, Config } from "../model/config.ts";
 import type { Listener } from "../model/listener.ts";
 import type { Pool } from "../model/pool.ts";
+import type { VirtualRouter } from "../model/virtual-router.ts";
 
 export type Snapshot = {
   /** Starts at 1, grows by one with every accepted change. */
@@ -13,6 +14,8 @@ export type Snapshot = {
   readonly accessLog: AccessLogConfig | undefined;
   readonly listeners: readonly Listener[];
   readonly pools: readonly Pool[];
+  /** For how long a worker must serve whose supervisor is gone: their addresses are given up in order. */
+  readonly virtualRouters: readonly VirtualRouter[];
 };
 
 /** Cuts from a configuration what workers need, as the generation of that number. Shares the parts, copies nothing. */
@@ -24,5 +27,6 @@ export function toSnapshot(config: Config, generation: number): Snapshot {
     accessLog: config.accessLog,
     listeners: config.listeners,
     pools: config.pools,
+    virtualRouters: config.ha.virtualRouters,
   };
 }

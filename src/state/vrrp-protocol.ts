@@ -63,6 +63,8 @@ export type ModeChange = {
   readonly priority: number;
   /** How often it has become active since the process began. */
   readonly takeovers: number;
+  /** Another node has spoken within the down interval, if only to resign: it lives, and may still end what it ran. */
+  readonly heardLately: boolean;
 };
 
 export type FromVrrp =
@@ -121,6 +123,9 @@ export type RouterStatus = {
   /** It has said priority 0 and serves until its successor speaks. */
   readonly resigning: boolean;
   readonly ownAddress: string | undefined;
+  readonly advertisementIntervalMs: Milliseconds;
+  /** So often it says each advertisement while it is active. */
+  readonly advertisementCopies: number;
   readonly addresses: readonly {
     readonly address: string;
     /** `held`: we put it there; `foreign`: it was there before us and is never touched; `away`: not on this node. */

@@ -2,8 +2,14 @@
 // listening sockets and sends each as a handle beside its `listen` message; a worker owns connections only.
 
 import type { Milliseconds } from "../core/clock.ts";
-import type { ListenerCounters, TargetCounters } from "./counters.ts";
+import type { Pool } from "../model/pool.ts";
+import type { ListenerTotals, TargetTotals } from "./counters.ts";
 import type { Snapshot } from "./snapshot.ts";
+
+/** The descriptor by which a worker is handed the memory that it counts in, behind Node's own channel. */
+export const counterMemoryFd = 4;
+/** A word of its command line, followed by that number; without it the worker counts in memory of its own. */
+export const counterMemoryArgument = "--counters=";
 
 /** How often a worker says `beat`. */
 export const beatInterval: Milliseconds = 1_000;
@@ -16,6 +22,8 @@ export type ToWorker =
       /** Every target that the supervisor's probes have out at this moment; the others they have not. */
       readonly unhealthy: readonly TargetHealth[];
     }
+  /** The same for a worker that has a snapshot, when only pools have changed since; answered by `applied`. */
+  | ({ readonly type: "pools" } & PoolsChange)
   /** What the probes have changed their mind about since. */
   | { readonly type: "health"; readonly changes: readonly TargetHealth[] }
   /**
@@ -52,6 +60,15 @@ export type FromWorker =
       readonly fields: Record<string, unknown>;
     };
 
+/** A generation that differs from the worker's own in these pools alone. */
+export type PoolsChange = {
+  readonly generation: number;
+  /** Each whole, as it is now. */
+  readonly pools: readonly Pool[];
+  /** Every target of theirs that the probes have out at this moment; the others of theirs they have not. */
+  readonly unhealthy: readonly TargetHealth[];
+};
+
 /** What the supervisor's probes say of one target. */
 export type TargetHealth = {
   readonly pool: string;
@@ -65,18 +82,25 @@ export type WorkerStatus = {
   readonly pid: number;
   readonly generation: number;
   readonly draining: boolean;
-  readonly listeners: readonly { readonly name: string; readonly counters: ListenerCounters }[];
+  readonly listeners: readonly { readonly name: string; readonly counters: ListenerTotals }[];
   readonly targets: readonly TargetStatus[];
+  /** The rows that it counts in, as base64, when the supervisor does not share their memory. */
+  readonly rows?: string | undefined;
 };
 
 export type TargetStatus = {
   readonly pool: string;
   readonly address: string;
-  /** Exchanges under way. */
+  /** Everything that is under way there: exchanges, tunnels and flows. */
   readonly active: number;
+  /** Of those: TCP tunnels, being connected or there, and exchanges that have become tunnels. */
+  readonly activeTunnels: number;
+  readonly activeFlows: number;
+  /** Its weight, or the part of it that it has while its slow start lasts. */
+  readonly effectiveWeight: number;
   readonly health: "unknown" | "healthy" | "unhealthy";
   /** Why and for how long it is out, when health is unhealthy. */
   readonly reason: string | undefined;
   readonly outForMs: Milliseconds;
-  readonly counters: TargetCounters;
+  readonly counters: TargetTotals;
 };

@@ -6,14 +6,23 @@
 import { writeSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { removeLeftovers } from "../io/owned-addresses.ts";
+import { succeedPredecessor } from "../io/predecessor.ts";
 import { becomeConfined, capability, confine, ignoreSignals } from "../io/privileges.ts";
-import { protectFromOutOfMemory, realtimeNodeFlags, realtimePriority, requestRealtime } from "../io/realtime.ts";
+import {
+  bootClock,
+  protectFromOutOfMemory,
+  realtimeNodeFlags,
+  realtimePriority,
+  requestRealtime,
+} from "../io/realtime.ts";
 import { waitLoop } from "../io/wait-loop.ts";
 import { vrrpChannelFd } from "../state/vrrp-protocol.ts";
 import { VrrpProgram } from "./vrrp-program.ts";
 
 const confinedMark = "--confined";
 const standardError = 2;
+/** The supervisor waits 10 s for `ready`. Resigning takes 2.5 s at an interval of 1 s when nobody comes. */
+const predecessorWait = 6_000;
 
 function fail(failure: { readonly code: string; readonly detail: string }): never {
   writeSync(standardError, `evenkeel vrrp: ${failure.code}: ${failure.detail}\n`);
@@ -43,12 +52,18 @@ function main(): never {
   // Signals to the whole service or terminal are the supervisor's to understand.
   const ignored = ignoreSignals(["SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGPIPE"]);
   if (!ignored.ok) fail(ignored.failure);
+  const alone = succeedPredecessor({ now: bootClock(), timeMax: predecessorWait });
   const program = new VrrpProgram({ loop: waitLoop(), channelFd: vrrpChannelFd, realtime: requestRealtime() });
   const started = program.start();
   if (!started.ok) fail(started.failure);
-  const left = removeLeftovers(program.owned);
-  if (left.ok) program.tellLeftovers(left.value.map(({ address }) => address));
-  else fail(left.failure);
+  if (alone.ok) {
+    const left = removeLeftovers(program.owned);
+    if (left.ok) program.tellLeftovers(left.value.map(({ address }) => address));
+    else fail(left.failure);
+  } else {
+    // Addresses with our mark may be that one's.
+    program.tellCompanion(alone.failure);
+  }
   while (!program.ended) {
     const turned = program.turn();
     if (!turned.ok) fail(turned.failure);

@@ -4,7 +4,7 @@
 
 import type { Milliseconds } from "../core/clock.ts";
 import type { Failure } from "../core/failure.ts";
-import { leaseAfter, leaseTime } from "../ha/timing.ts";
+import { downInterval, leaseAfter, leaseTime } from "../ha/timing.ts";
 import type { VirtualRouterEffect, VirtualRouterInput } from "../ha/virtual-router-state.ts";
 import type { VirtualAddress } from "../model/virtual-router.ts";
 import type { FromVrrp } from "../state/vrrp-protocol.ts";
@@ -54,7 +54,8 @@ export function perform(stage: Stage, instance: RouterInstance, effect: VirtualR
     case "mode": {
       const { from, to, cause, priority } = effect;
       const { takeovers } = instance.state;
-      stage.say({ type: "mode", router: name, from, to, cause, priority, takeovers });
+      const heardLately = hasHeardLately(instance, at);
+      stage.say({ type: "mode", router: name, from, to, cause, priority, takeovers, heardLately });
       break;
     }
     case "priority":
@@ -86,6 +87,11 @@ export function perform(stage: Stage, instance: RouterInstance, effect: VirtualR
     default:
       effect satisfies never;
   }
+}
+
+function hasHeardLately({ setup: { router }, state }: RouterInstance, now: Milliseconds): boolean {
+  const { said, priority } = state;
+  return said.some(({ at, interval }) => now - at < downInterval(router, priority, interval));
 }
 
 /** Counted always, told at most once a minute. */

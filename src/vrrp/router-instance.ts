@@ -90,6 +90,8 @@ export function statusOf(instance: RouterInstance, now: Milliseconds): RouterSta
     byHand: state.byHand?.wish,
     resigning: state.resigning !== undefined,
     ownAddress: state.ownAddress,
+    advertisementIntervalMs: router.advertisementInterval,
+    advertisementCopies: router.advertisementCopies,
     addresses: movingAddresses(router).map(({ address }) => ({ address, here: whereIs(instance, address) })),
     faults: [...instance.faults].map(([cause, detail]) => ({ cause, detail })),
     tracks: router.tracks.map((entry) => {

@@ -54,6 +54,7 @@ export function testSetup(more: Partial<VirtualRouter> = {}, gateKey = 1): Route
     family: 4,
     priority: 100,
     advertisementInterval: 1_000,
+    advertisementCopies: 1,
     downAdvertisements: 3,
     preempt: true,
     preemptDelay: 0,

@@ -3,7 +3,7 @@
 // read what came, then fire what is due; so no timer of a sleeper fires before it knows that it slept.
 
 import type { Milliseconds } from "../core/clock.ts";
-import { good, type Result } from "../core/failure.ts";
+import { type Failure, good, type Result } from "../core/failure.ts";
 import { closeGuardian, type Guardian, readGuardian, startGuardian, tellGuardian } from "../io/guardian.ts";
 import type { GuardianOrder, GuardianReport } from "../io/guardian-message.ts";
 import { neverWait } from "../io/libc-sockets.ts";
@@ -83,6 +83,11 @@ export class VrrpProgram {
     if (addresses.length === 0) return;
     const message = "addresses of a former run removed";
     this.#say({ type: "log", level: "warn", message, fields: { addresses } });
+  }
+
+  /** Another one speaks here; its addresses are left to it. */
+  tellCompanion({ code, detail }: Failure): void {
+    this.#say({ type: "log", level: "warn", message: "not alone on this machine", fields: { code, detail } });
   }
 
   /** All is given up, after `stop` or without a supervisor. */

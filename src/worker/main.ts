@@ -6,17 +6,21 @@ import { Server } from "node:net";
 import { assert } from "../core/assert.ts";
 import { createEventClock } from "../core/event-clock.ts";
 import { seededRandom } from "../core/random.ts";
+import { farewellTime } from "../ha/timing.ts";
 import { DataPlane } from "../proxy/data-plane.ts";
 import { createDgramEngine } from "../proxy/dgram-engine.ts";
 import { ARENA_BYTES, READ } from "../proxy/layout.ts";
 import { createNetEngine } from "../proxy/net-engine.ts";
+import { WorkerCounters } from "../state/slot-worker.ts";
+import type { Snapshot } from "../state/snapshot.ts";
 import { beatInterval, type FromWorker, type ToWorker } from "../state/worker-protocol.ts";
 import { createArena } from "../wire/arena.ts";
+import { measureProcess, openCounterRows, rowsToSend } from "./counter-memory.ts";
 import { createListening } from "./listening.ts";
 import { createWorkerAccessLog } from "./worker-access-log.ts";
 import { createWorkerLog } from "./worker-log.ts";
 
-/** How long a worker that lost its supervisor lets its exchanges finish. */
+/** How long a worker that lost its supervisor lets its exchanges finish, once nobody new comes any more. */
 const ORPHAN_DRAIN_MS = 5_000;
 
 // The supervisor has just gone; `disconnect` follows, and what is under way finishes. Without this it would end us at once.
@@ -32,6 +36,8 @@ const log = createWorkerLog(say, clock);
 const accessLog = createWorkerAccessLog(log);
 const arena = createArena(ARENA_BYTES);
 const engine = createNetEngine(arena, READ, eventClock);
+const rows = openCounterRows(process.argv, log);
+const counters = new WorkerCounters(rows);
 const datagrams = createDgramEngine(arena, READ, eventClock);
 const listening = createListening(engine, datagrams);
 const dataPlane = new DataPlane({
@@ -42,6 +48,7 @@ const dataPlane = new DataPlane({
   wallClock: Date.now,
   random: seededRandom(process.pid ^ Date.now()),
   log,
+  rows,
   reportFailure: (pool, target, code) => say({ type: "report", pool, target, code }),
   reportPassive: (pool, target, out) => say({ type: "passive", pool, target, out }),
   onFull(listener, full) {
@@ -56,11 +63,16 @@ function take(message: ToWorker, handle: unknown): void {
   switch (message.type) {
     case "snapshot": {
       const { snapshot } = message;
+      virtualRouters = snapshot.virtualRouters;
       listening.keepOnly(snapshot.listeners);
       dataPlane.apply(snapshot, accessLog.configure(snapshot.accessLog, snapshot.node), message.unhealthy);
       say({ type: "applied", generation: dataPlane.generation });
       return;
     }
+    case "pools":
+      dataPlane.takePools(message);
+      say({ type: "applied", generation: dataPlane.generation });
+      return;
     case "health":
       dataPlane.takeHealth(message.changes);
       return;
@@ -74,7 +86,7 @@ function take(message: ToWorker, handle: unknown): void {
       accessLog.reopen();
       return;
     case "status":
-      say({ type: "status", id: message.id, status: dataPlane.status(process.pid) });
+      say({ type: "status", id: message.id, status: { ...dataPlane.status(process.pid), rows: rowsToSend(rows) } });
       return;
     case "report":
       dataPlane.report(message.pool, message.target);
@@ -99,6 +111,7 @@ function listen(listener: string, address: string, handle: unknown): void {
 }
 
 let draining = false;
+let virtualRouters: Snapshot["virtualRouters"] = [];
 
 function drain(within: number): void {
   dataPlane.drain(within, () => void leave());
@@ -129,9 +142,14 @@ function beatSent(): void {
 
 process.on("message", (message, handle) => take(message as ToWorker, handle));
 process.on("disconnect", () => {
-  if (!draining) drain(ORPHAN_DRAIN_MS);
+  if (draining) return;
+  // The process that speaks VRRP has seen it too, and resigns: until another node has the addresses, clients come here.
+  const farewell = Math.max(0, ...virtualRouters.map(farewellTime));
+  if (farewell === 0) drain(ORPHAN_DRAIN_MS);
+  else setTimeout(() => drain(ORPHAN_DRAIN_MS), farewell);
 });
 // The terminal's Ctrl-C reaches the whole group; only the supervisor decides what it means.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => {});
 setInterval(beat, beatInterval).unref();
+setInterval(() => measureProcess(counters), beatInterval).unref();
 say({ type: "ready" });

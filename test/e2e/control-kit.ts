@@ -3,7 +3,7 @@
 
 import assert from "node:assert/strict";
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import {
   type Answer,
   ask,
@@ -50,6 +50,7 @@ export function encodeNodeFile(file: NodeFile, socketDefault: string): string {
   );
   return [
     `admin: { socket: ${file.socket ?? socketDefault} }\n`,
+    `stateDirectory: ${join(dirname(socketDefault), "state")}\n`,
     `workers: ${file.workers ?? 1}\n`,
     `drainTimeout: ${file.drainTimeout ?? "10s"}\n`,
     `listeners:\n${listeners.join("")}`,

@@ -39,6 +39,7 @@ async function start(scope: Scope, workers: number): Promise<Running> {
   const configFile = join(directory, "evenkeel.yaml");
   const text = `
 admin: { socket: ${socket} }
+stateDirectory: ${join(directory, "state")}
 workers: ${workers}
 listeners: { web: { bind: "127.0.0.1:${port}", routes: [ { pool: app } ] } }
 pools: { app: { targets: { "127.0.0.1:${one}": {}, "127.0.0.1:${two}": {} } } }

@@ -10,18 +10,23 @@ import { root, runProgram, startProgram, temporaryDirectory, until } from "./kit
 const examples = readdirSync(join(root, "examples")).filter((name) => name.endsWith(".yaml"));
 
 /**
- * Its own loopback, empty directories where programs keep sockets and logs, and what the examples of floating addresses
- * name: an Ethernet interface in the network of their addresses, and two programs.
+ * Its own loopback, empty directories where programs keep sockets, logs and state, and what the examples name: an Ethernet
+ * interface in the network of their addresses, two programs, a token.
  */
 const alone = [
   "set -e",
   "mount --make-rprivate /",
   "mount -t tmpfs tmpfs /run",
   "mount -t tmpfs tmpfs /var/log",
+  "mount -t tmpfs tmpfs /var/lib",
   "mount -t tmpfs tmpfs /usr/local/bin",
   "printf '#!/bin/sh\\nexit 0\\n' > /usr/local/bin/check-disk",
   "printf '#!/bin/sh\\nexec sleep 600\\n' > /usr/local/bin/pump",
   "chmod +x /usr/local/bin/check-disk /usr/local/bin/pump",
+  "cp -a /etc /run/etc",
+  "mkdir -p /run/etc/evenkeel",
+  "printf 'deploy sha256:%064d\\n' 1 > /run/etc/evenkeel/token",
+  "mount --bind /run/etc /etc",
   "ip link set lo up",
   "ip link add eth0 type veth peer name other",
   "ip address add 10.0.4.2/24 dev eth0",

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { argumentsOf, fifoLine, mailOf, type Notice } from "../../src/control/ha/notify-words.ts";
+import { argumentsOf, fifoLine, mailOf, type Notice, priorityLine } from "../../src/control/ha/notify-words.ts";
 import { routerOf } from "../../src/ha/test-network.ts";
 import { effectivePriority, tracksInFault } from "../../src/ha/tracks.ts";
 import { parseFileNumber } from "../../src/io/probe-file.ts";
@@ -20,6 +20,7 @@ global_defs {
   router_id lb-1
   vrrp_version 3
   vrrp_notify_fifo ${folder}/fifo
+  vrrp_notify_fifo_script "${folder}/reader own"
   vrrp_notify_priority_changes true
   notification_email { ops@example.com }
   notification_email_from keepalived@example.com
@@ -58,6 +59,10 @@ test("words and sums are keepalived's own", { timeout: 60_000, skip }, async (t)
   // One write a line: keepalived runs both commands at once.
   const script = `line=; for word in "$@"; do line="$line[$word]"; done; echo "$line" >> ${folder}/said`;
   writeFileSync(path("say"), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  // Its FIFO's path comes last, and it is not started again when it ends: ours is.
+  const readerScript = `line=; for word in "$@"; do line="$line[$word]"; done; echo "$line" >> ${folder}/readers`;
+  writeFileSync(path("reader"), `#!/bin/sh\n${readerScript}\n`, { mode: 0o755 });
+  writeFileSync(path("readers"), "");
   writeFileSync(path("said"), "");
   writeFileSync(path("keepalived.conf"), configuration(folder));
   await runProgram(t, "mkfifo", [path("fifo")]);
@@ -80,12 +85,13 @@ test("words and sums are keepalived's own", { timeout: 60_000, skip }, async (t)
   await says(fifoLine(told[1] ?? notice("active", 0)));
   for (const text of ["-20\n", "abc\n", " 7 x\n", "", "400\n"]) {
     steer(text);
-    await says(`INSTANCE "VI_1" MASTER_PRIORITY ${priorityOf(text)}`);
+    await says(priorityLine({ name: "VI_1", active: true, priority: priorityOf(text) }));
   }
   assert.deepEqual(tracksInFault(router, { steer: parseFileNumber("-400") }), ["steer"]);
   steer("-400\n");
   told.push(notice("fault", priorityOf("400\n")));
   await says(fifoLine(told[2] ?? notice("fault", 0)));
+  assert.equal(readFileSync(path("readers"), "utf8"), `[own][${path("fifo")}]\n`);
   const mails = () => sink.stdout().split("\n.\n").length - 1;
   await until("three mails", () => mails() >= 3, { onTimeout: sink.stdout });
   keepalived.signal("SIGTERM");

@@ -76,7 +76,10 @@ export async function startBalancer(scope: Scope, config: ConfigFile, directory?
   const socket = join(home, "admin.sock");
   const configFile = join(home, "evenkeel.json");
   const write = (next: ConfigFile) =>
-    writeFileSync(configFile, JSON.stringify({ admin: { socket }, workers: 1, ...next }));
+    writeFileSync(
+      configFile,
+      JSON.stringify({ admin: { socket }, stateDirectory: join(home, "state"), workers: 1, ...next }),
+    );
   write(config);
   const program = startProgram(scope, evenkeel, ["run", "-c", configFile]);
   const lines = () => decodeLines(program.stderr());

@@ -3,7 +3,6 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, renameSync } from "node:fs";
-import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { before, test } from "node:test";
@@ -18,7 +17,8 @@ import {
   startBalancer,
   startEchoes,
 } from "./http-kit.ts";
-import { ask, atEnd, freePort, rawClient, type Scope, temporaryDirectory, until } from "./kit.ts";
+import { ask, freePort, rawClient, temporaryDirectory, until } from "./kit.ts";
+import { startLoad } from "./load-kit.ts";
 
 const suite = fileScope();
 let echoes: Echo[] = [];
@@ -28,65 +28,6 @@ before(async () => {
 });
 
 const app = () => pool(echoes.map(({ port }) => port));
-
-type Load = {
-  served: number;
-  /** Connections that the kept clients have opened. */
-  connects: number;
-  readonly failures: string[];
-  stop(): Promise<void>;
-};
-
-/** `kept` clients with one connection each and `fresh` ones with a new connection a request. */
-function startLoad(scope: Scope, port: number, clients: { readonly kept: number; readonly fresh: number }): Load {
-  let stopped = false;
-  const load: Load = { served: 0, connects: 0, failures: [], stop };
-  const agents: Agent[] = [];
-  const run = async (agent: Agent | false) => {
-    while (!stopped) {
-      try {
-        const status = await askThrough(agent, port, load);
-        if (status === 200) load.served++;
-        else load.failures.push(`status ${status}`);
-      } catch (error) {
-        load.failures.push((error as NodeJS.ErrnoException).code ?? String(error));
-        // Who is refused once will be refused for ever: the balancer has ended.
-        if (load.failures.at(-1) === "ECONNREFUSED") return;
-      }
-    }
-  };
-  const runs = [
-    ...Array.from({ length: clients.kept }, () => {
-      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-      agents.push(agent);
-      return run(agent);
-    }),
-    ...Array.from({ length: clients.fresh }, () => run(false)),
-  ];
-  async function stop(): Promise<void> {
-    stopped = true;
-    await Promise.all(runs);
-    for (const agent of agents) agent.destroy();
-  }
-  atEnd(scope, stop);
-  return load;
-}
-
-function askThrough(agent: Agent | false, port: number, load: Load): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const outgoing = request({ host: "127.0.0.1", port, path: "/ping", agent }, (response) => {
-      response.resume().on("error", reject);
-      response.on("end", () => resolve(response.statusCode ?? 0));
-    });
-    outgoing.on("socket", (socket) => {
-      if (agent !== false && socket.connecting) load.connects++;
-    });
-    outgoing.on("error", (error: NodeJS.ErrnoException) => {
-      reject(outgoing.reusedSocket ? new Error(`${error.code} on a kept connection`) : error);
-    });
-    outgoing.end();
-  });
-}
 
 async function readStatus(balancer: Balancer, name: string): Promise<number> {
   const found = (await balancer.status()).listeners.find((one) => one.name === name);

@@ -290,6 +290,7 @@ pools:
       const members = top.targetAddresses.map((target, index) => ({
         address: family === "v4" ? `${target.v4}:9000` : `[${target.v6}]:9000`,
         weight: [40, 30, 30][index] ?? 0,
+        share: [40, 30, 30][index] ?? 0,
         backup: false,
         eligible: true,
         active: 0,

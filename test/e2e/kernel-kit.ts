@@ -56,7 +56,8 @@ export async function startKernelNode(
   const directory = options.directory ?? temporaryDirectory(scope);
   const configFile = join(directory, "evenkeel.yaml");
   const socketPath = join(directory, "admin.sock");
-  const write = (text: string) => writeFileSync(configFile, `admin: { socket: ${socketPath} }\nworkers: 1\n${text}\n`);
+  const own = `admin: { socket: ${socketPath} }\nstateDirectory: ${join(directory, "state")}\nworkers: 1\n`;
+  const write = (text: string) => writeFileSync(configFile, `${own}${text}\n`);
   write(body);
   const [command = evenkeel, ...args] = [...(options.under ?? []), evenkeel, "run", "-c", configFile];
   const program = at.start(scope, command, args);

@@ -37,7 +37,8 @@ async function site(t: TestContext): Promise<Site> {
   };
   const pools = { echo: { targets: { "127.0.0.1:9001": {} } } };
   const admin = { socket: join(directory, "admin.sock") };
-  writeFileSync(file, JSON.stringify({ admin, workers: 2, listeners, pools }));
+  const stateDirectory = join(directory, "state");
+  writeFileSync(file, JSON.stringify({ admin, stateDirectory, workers: 2, listeners, pools }));
   const program = balancer.start(t, evenkeel, ["run", "-c", file]);
   await until("the balancer", () => program.stderr().includes('"message":"ready"'), { onTimeout: program.stderr });
   return { client, balancer, program, socketPath: admin.socket };

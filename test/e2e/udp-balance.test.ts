@@ -247,7 +247,8 @@ test("a UDP port that somebody has is refused at the start, with his name", asyn
   const directory = temporaryDirectory(t);
   const file = join(directory, "evenkeel.json");
   const socket = join(directory, "admin.sock");
-  const config = { admin: { socket }, listeners: { u: udpListener(port) }, pools: { echo: pool(ports()) } };
+  const own = { admin: { socket }, stateDirectory: join(directory, "state") };
+  const config = { ...own, listeners: { u: udpListener(port) }, pools: { echo: pool(ports()) } };
   writeFileSync(file, JSON.stringify(config));
   const ran = await runProgram(t, evenkeel, ["run", "-c", file]);
   assert.equal(ran.code, 1);

@@ -1,7 +1,7 @@
 // Nodes that share a virtual address, for tests of evenkeel beside real keepalived: machines on a switch, a client that calls
 // the address every two milliseconds, and what the calls say of a failover: the longest silence, and who answered when.
 
-import { writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { NodeStatus } from "../../src/control/node-status.ts";
 import type { RouterStatus } from "../../src/state/vrrp-protocol.ts";
@@ -133,7 +133,6 @@ export type KeepalivedOptions = {
 };
 
 export function startKeepalived(t: Scope, at: SharedNode, options: KeepalivedOptions): Program {
-  const directory = temporaryDirectory(t);
   const { priority, version = 2, interval = 1, family = 4, password, peers, source, preempt = true } = options;
   const moved = options.addresses ?? (family === 4 ? [`${vip4}/32`] : [`${linkLocalVip}/64`, `${vip6}/128`]);
   const lines = [
@@ -152,8 +151,14 @@ export function startKeepalived(t: Scope, at: SharedNode, options: KeepalivedOpt
     `virtual_ipaddress { ${moved.join("\n")}\n }`,
     "}",
   ];
+  return startKeepalivedWith(t, at, lines.filter((line) => line !== "").join("\n"));
+}
+
+/** Under a configuration of its own words. */
+export function startKeepalivedWith(t: Scope, at: SharedNode, text: string): Program {
+  const directory = temporaryDirectory(t);
   const file = join(directory, "keepalived.conf");
-  writeFileSync(file, `${lines.filter((line) => line !== "").join("\n")}\n`);
+  writeFileSync(file, `${text}\n`);
   const pids = ["-p", "-r", "-c"].flatMap((flag) => [flag, join(directory, `pid${flag}`)]);
   return at.machine.start(t, "keepalived", ["-n", "-l", "-D", "-P", "-f", file, ...pids]);
 }
@@ -161,6 +166,7 @@ export function startKeepalived(t: Scope, at: SharedNode, options: KeepalivedOpt
 export type VrrpNodeProgram = {
   readonly program: Program;
   readonly socketPath: string;
+  readonly configFile: string;
   status(): Promise<NodeStatus>;
   /** Of the first virtual router. */
   router(): Promise<RouterStatus>;
@@ -181,15 +187,25 @@ export async function startEvenkeel(
   t: Scope,
   at: SharedNode,
   body: string,
-  options: { readonly ready?: boolean } = {},
+  options: {
+    readonly ready?: boolean;
+    readonly directory?: string;
+    readonly env?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<VrrpNodeProgram> {
-  const directory = temporaryDirectory(t);
+  const directory = options.directory ?? temporaryDirectory(t);
   const configFile = join(directory, "evenkeel.yaml");
   const socketPath = join(directory, "admin.sock");
-  const write = (text: string) =>
-    writeFileSync(configFile, `node: ${at.name}\nadmin: { socket: ${socketPath} }\nworkers: 1\n${text}\n`);
+  const state = `stateDirectory: ${join(directory, "state")}\n`;
+  const write = (text: string) => {
+    const own = `node: ${at.name}\nadmin: { socket: ${socketPath} }\nworkers: 1\n`;
+    writeFileSync(configFile, `${own}${text.startsWith("stateDirectory:") ? "" : state}${text}\n`);
+  };
   write(body);
-  const program = at.machine.start(t, evenkeel, ["run", "-c", configFile], { graceMs: 20_000 });
+  const program = at.machine.start(t, evenkeel, ["run", "-c", configFile], {
+    graceMs: 20_000,
+    ...(options.env === undefined ? {} : { env: options.env }),
+  });
   const lines = () =>
     program
       .stderr()
@@ -205,6 +221,7 @@ export async function startEvenkeel(
   const node: VrrpNodeProgram = {
     program,
     socketPath,
+    configFile,
     status,
     router,
     mode: (wanted, timeoutMs = 20_000) =>
@@ -251,7 +268,23 @@ export function routerText(options: {
   return `ha: { virtualRouters: { VI_1: { interface: eth0, vrid: 51, priority: ${priority}, version: ${version}, advertisementInterval: ${interval}, addresses: [${listed}], ${more} } } }`;
 }
 
-export async function hasAddress(t: Scope, at: SharedNode, address = vip4): Promise<boolean> {
-  const shown = await at.machine.run(t, "ip", ["-o", "addr", "show", "dev", "eth0"]);
+export async function hasAddress(t: Scope, at: SharedNode, address = vip4, device = "eth0"): Promise<boolean> {
+  const shown = await at.machine.run(t, "ip", ["-o", "addr", "show", "dev", device]);
   return shown.stdout.includes(` ${address}/`);
+}
+
+/** All processes below a process, itself included. */
+export function familyOf(pid: number): readonly number[] {
+  const parents = new Map<number, number>();
+  for (const name of readdirSync("/proc").filter((entry) => /^\d+$/.test(entry))) {
+    try {
+      const stat = readFileSync(`/proc/${name}/stat`, "latin1");
+      parents.set(Number(name), Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[1]));
+    } catch {
+      // It ended while we looked.
+    }
+  }
+  const family = [pid];
+  for (const member of family) for (const [child, parent] of parents) if (parent === member) family.push(child);
+  return family;
 }

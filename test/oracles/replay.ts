@@ -99,6 +99,7 @@ function memberOf(server: Server, index: number): Member {
   return {
     address: `127.77.0.${index + 1}:80`,
     weight: server.weight,
+    share: server.weight,
     backup: server.backup,
     maxFails: server.maxFails,
     eligible: true,

@@ -18,6 +18,8 @@ const base: RouterStatus = {
   byHand: undefined,
   resigning: false,
   ownAddress: "10.0.0.1",
+  advertisementIntervalMs: 1000,
+  advertisementCopies: 4,
   addresses: [{ address: "10.0.0.100", here: "away" }],
   faults: [],
   tracks: [{ name: "chk", standing: "down", weight: -20, reverse: false, adds: -20 }],
@@ -38,6 +40,7 @@ function haOf(router: Partial<RouterStatus> = {}, more: Partial<HaStatus> = {}):
     tracks: [],
     services: [],
     restarts: 0,
+    transitions: [],
     degraded: [],
     ...more,
   };

@@ -3,20 +3,22 @@
 // change's way. Who is active is decided in that process; the order of things is decided here: services stop before an
 // address is given up and start after it is there.
 
+import { join } from "node:path";
 import type { Clock, Milliseconds } from "../../core/clock.ts";
 import { bad, type Failure, type Result } from "../../core/failure.ts";
 import type { Log } from "../../core/log.ts";
-import type { Mode } from "../../ha/virtual-router-state.ts";
 import { createServiceKeeper } from "../../io/service-keeper.ts";
 import type { Config } from "../../model/config.ts";
 import { type HaConfig, haNone } from "../../model/ha.ts";
-import type { ModeChange, TrackStanding, VrrpOrder, VrrpStatus } from "../../state/vrrp-protocol.ts";
+import type { ModeChange, TrackStanding, VrrpMode, VrrpOrder, VrrpStatus } from "../../state/vrrp-protocol.ts";
 import { alarm } from "./alarm.ts";
+import { FifoReaders } from "./fifo-readers.ts";
 import { groupEvent } from "./group-roles.ts";
 import { withBalancer } from "./implied-balancer.ts";
 import { judgeRouters } from "./judge-routers.ts";
 import { Notifier, notifyEdges } from "./notify-driver.ts";
 import { eventOf } from "./notify-words.ts";
+import { RoleServices } from "./role-services.ts";
 import { type ServiceStatus, Services } from "./service-driver.ts";
 import { createTokenSource } from "./service-token.ts";
 import { createTrackProbers, type DataPlaneView } from "./track-probers.ts";
@@ -25,6 +27,8 @@ import { VirtualRouters } from "./virtual-routers.ts";
 
 export type HighAvailabilityOptions = {
   readonly node: string;
+  /** Where the fencing token of services is kept, as `service-token`. */
+  readonly stateDirectory: string;
   readonly log: Log;
   /** Monotonic. */
   readonly clock: Clock;
@@ -40,11 +44,12 @@ export type HaStatus = {
   readonly virtualRouters: readonly string[];
   readonly tracks: readonly TrackResult[];
   readonly services: readonly ServiceStatus[];
+  /** How often each virtual router came into each mode, since the program began. */
+  readonly transitions: readonly { readonly router: string; readonly to: VrrpMode; readonly count: number }[];
   readonly restarts: number;
   readonly degraded: readonly string[];
 };
 
-const tokenPath = "/var/lib/evenkeel/service-token";
 const notifyTimeMax: Milliseconds = 10_000;
 
 export class HighAvailability {
@@ -52,9 +57,12 @@ export class HighAvailability {
   readonly #routers: VirtualRouters;
   readonly #tracks: TrackWatch;
   readonly #notifier: Notifier;
-  readonly #modes = new Map<string, Mode>();
+  readonly #roles: RoleServices;
+  readonly #readers: FifoReaders;
+  /** The effective ones, as they were told last. */
+  readonly #priorities = new Map<string, number>();
+  readonly #transitions = new Map<string, Map<VrrpMode, number>>();
   readonly #groupEvents = new Map<string, string>();
-  #services: Services | undefined;
   #config: HaConfig = haNone;
   #resigned: Promise<void> | undefined;
 
@@ -64,12 +72,31 @@ export class HighAvailability {
     this.#routers = new VirtualRouters({
       log,
       modeChanged: (change) => this.#modeChanged(change),
+      priorityChanged: (change) => {
+        this.#priorities.set(change.name, change.priority);
+        this.#notifier.tellPriority(change);
+      },
+      secondActive: (name) => this.#notifier.tellLowerPriority({ name, priority: this.#priorities.get(name) ?? 0 }),
       resigning: (router, resigning) => this.#resigning(router, resigning),
       lost: (router) =>
-        this.#modeChanged({ router, from: "active", to: "fault", cause: "processEnded", priority: 0, takeovers: 0 }),
+        this.#modeChanged({
+          router,
+          from: "active",
+          to: "fault",
+          cause: "processEnded",
+          priority: 0,
+          takeovers: 0,
+          heardLately: false,
+        }),
     });
     this.#tracks = new TrackWatch({ log, clock, alarm, createProber: createTrackProbers(clock, dataPlane) });
-    this.#tracks.onChange((name, standing) => this.#routers.track(name, standing));
+    this.#roles = new RoleServices({
+      alarm,
+      createServices: () => this.#createServices(),
+      passOn: (name, standing) => this.#routers.track(name, standing),
+    });
+    this.#tracks.onChange((name, standing) => this.#roles.track(name, standing));
+    this.#readers = new FifoReaders({ log, clock, alarm, createKeeper: createServiceKeeper });
     this.#notifier = new Notifier({ log, node, wallClock: Date.now, alarm, edges: notifyEdges(clock) });
   }
 
@@ -84,8 +111,8 @@ export class HighAvailability {
     const ha = withBalancer(config);
     this.#config = ha;
     this.#notifier.apply(ha);
-    if (ha.services.length > 0) this.#services ??= this.#createServices();
-    this.#services?.apply(ha);
+    this.#readers.apply(ha.fifoReaders);
+    this.#roles.apply(ha);
     this.#tracks.apply(ha);
     const { virtualRouters: routers, awaitedInterfaces } = ha;
     await this.#routers.apply({ routers, awaitedInterfaces, standings: this.#standings() });
@@ -99,9 +126,9 @@ export class HighAvailability {
     if (this.#resigned !== undefined) {
       return bad({ code: "vip.draining", origin: "self", retrySafe: false, detail: "the program is ending" });
     }
-    if (order === "release") await this.#releaseServices(name);
+    if (order === "release") await this.#roles.release(name);
     const taken = await this.#routers.order(name, order);
-    if (!taken.ok) this.#followAgain(name);
+    if (!taken.ok) this.#roles.followAgain(name);
     return taken;
   }
 
@@ -111,8 +138,11 @@ export class HighAvailability {
     if (virtualRouters.length === 0) return undefined;
     const vrrp = await this.#routers.status();
     const tracks = this.#tracks.results();
-    const services = this.#services?.status() ?? [];
-    return { vrrp, virtualRouters, tracks, services, restarts, degraded: this.#routers.degraded() };
+    const services = this.#roles.status();
+    const transitions = virtualRouters.flatMap((router) =>
+      Array.from(this.#transitions.get(router) ?? [], ([to, count]) => ({ router, to, count })),
+    );
+    return { vrrp, virtualRouters, tracks, services, transitions, restarts, degraded: this.#routers.degraded() };
   }
 
   /** Gives all addresses up in order; resolves when successors have them, or nobody came. Asked twice it is one. */
@@ -122,19 +152,21 @@ export class HighAvailability {
   }
 
   async #resign(): Promise<void> {
-    await this.#services?.stop();
+    await this.#roles.stop();
     await this.#routers.resign();
     this.#tracks.stop();
     await this.#notifier.stop(notifyTimeMax);
+    await this.#readers.stop();
   }
 
   #createServices(): Services {
-    const { log, clock } = this.#options;
+    const { log, clock, stateDirectory } = this.#options;
+    const path = join(stateDirectory, "service-token");
     return new Services({
       log,
       clock,
       alarm,
-      tokens: createTokenSource({ path: tokenPath, wallClock: Date.now, log }),
+      tokens: createTokenSource({ path, wallClock: Date.now, log }),
       createKeeper: createServiceKeeper,
     });
   }
@@ -143,16 +175,17 @@ export class HighAvailability {
     return Object.fromEntries(this.#tracks.results().map(({ name, standing }) => [name, standing]));
   }
 
-  #modeChanged({ router: name, from, to, cause, priority }: ModeChange): void {
-    this.#modes.set(name, to);
+  #modeChanged(change: ModeChange): void {
+    const { router: name, from, to, cause, priority } = change;
+    this.#priorities.set(name, priority);
+    const times = this.#transitions.get(name) ?? new Map<VrrpMode, number>();
+    this.#transitions.set(name, times.set(to, (times.get(to) ?? 0) + 1));
     if (from === "active" || to === "active") this.#options.addressesMoved();
-    this.#services?.follow({ kind: "virtualRouter", name, active: to === "active" });
+    this.#roles.modeChanged(change);
     this.#notifier.tell({ of: "virtualRouter", name, event: eventOf(to), priority, cause });
     for (const group of this.#config.syncGroups) {
       if (!group.members.includes(name)) continue;
-      const event = groupEvent(group, this.#modes);
-      const followed = { kind: "syncGroup", name: group.name } as const;
-      this.#services?.follow({ ...followed, active: event === "active" });
+      const event = groupEvent(group, this.#roles.modes);
       if (event === undefined || this.#groupEvents.get(group.name) === event) continue;
       this.#groupEvents.set(group.name, event);
       this.#notifier.tell({ of: "syncGroup", name: group.name, event, priority: 0, cause });
@@ -161,25 +194,7 @@ export class HighAvailability {
 
   // Its successor comes within its skew time: who follows must be gone by then, or is killed when it is there.
   #resigning(name: string, resigning: boolean): void {
-    if (resigning) void this.#releaseServices(name);
-    else this.#followAgain(name);
-  }
-
-  async #releaseServices(name: string): Promise<void> {
-    const groups = this.#config.syncGroups.filter(({ members }) => members.includes(name));
-    await Promise.all([
-      this.#services?.release({ kind: "virtualRouter", name }),
-      ...groups.map((group) => this.#services?.release({ kind: "syncGroup", name: group.name })),
-    ]);
-  }
-
-  #followAgain(name: string): void {
-    const active = this.#modes.get(name) === "active";
-    this.#services?.follow({ kind: "virtualRouter", name, active });
-    for (const group of this.#config.syncGroups) {
-      if (!group.members.includes(name)) continue;
-      const event = groupEvent(group, this.#modes);
-      this.#services?.follow({ kind: "syncGroup", name: group.name, active: event === "active" });
-    }
+    if (resigning) void this.#roles.release(name);
+    else this.#roles.followAgain(name);
   }
 }

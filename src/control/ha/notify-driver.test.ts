@@ -32,7 +32,16 @@ import { testTime } from "./test-time.ts";
 const none = { active: [], backup: [], fault: [], stop: [] };
 
 function rule(changes: Partial<NotifyRule> = {}): NotifyRule {
-  return { of: "virtualRouter", name: "VI_1", commands: none, fifos: [], emails: [], webhooks: [], ...changes };
+  return {
+    of: "virtualRouter",
+    name: "VI_1",
+    commands: none,
+    fifos: [],
+    priorityChanges: false,
+    emails: [],
+    webhooks: [],
+    ...changes,
+  };
 }
 
 function command(words: readonly string[], changes: Partial<NotifyCommand> = {}): NotifyCommand {
@@ -325,7 +334,7 @@ function world(rules: readonly NotifyRule[]) {
   let posted: Result<true> = good(true);
   const edges: NotifyEdges = {
     run: (program) => new Promise((end) => runs.push({ words: program.command.join(" "), end })),
-    openFifo: () => ({ write: () => good(true), close: () => good(true) }),
+    openFifo: () => ({ open: () => good(true), write: () => good(true), close: () => good(true) }),
     sendMail: async () => good(true),
     callWebhook: async ({ body }) => {
       posts.push(body);

@@ -14,7 +14,16 @@ import type { Email, HaConfig, NotifyCommand, NotifyRule, Webhook } from "../../
 import type { ProbeOutcome } from "../../model/health-check.ts";
 import type { Alarm } from "./alarm.ts";
 import { createLane, type Lane, type LaneCounters } from "./notify-lane.ts";
-import { argumentsOf, environmentOf, fifoLine, mailOf, type Notice, webhookBody } from "./notify-words.ts";
+import {
+  argumentsOf,
+  environmentOf,
+  fifoLine,
+  lowerPriorityLine,
+  mailOf,
+  type Notice,
+  priorityLine,
+  webhookBody,
+} from "./notify-words.ts";
 
 /** How the receivers are reached; a test may bring its own. */
 export type NotifyEdges = {
@@ -87,12 +96,30 @@ export class Notifier {
     // What was not taken over.
     for (const { lane } of known.values()) lane.close();
     this.#rules = rules;
-    const paths = new Set(config.notify.flatMap(({ fifos }) => fifos));
+    const paths = new Map(config.notify.flatMap((rule) => rule.fifos.map((path) => [path, rule])));
     for (const [path, fifo] of this.#fifos) {
       if (paths.has(path)) continue;
       this.#closeFifo(path, fifo);
       this.#fifos.delete(path);
     }
+    // Made now and not with the first line: whoever reads it may come first.
+    for (const [path, rule] of paths) this.#tellTrouble(path, rule, this.#fifo(path).open());
+  }
+
+  /** A line about a virtual router's priority, for FIFOs alone. */
+  tellPriority(of: { readonly name: string; readonly active: boolean; readonly priority: number }): void {
+    this.#tellFifos(of.name, priorityLine(of), (rule) => rule.priorityChanges);
+  }
+
+  /** An active has heard another one of lower priority. */
+  tellLowerPriority(of: { readonly name: string; readonly priority: number }): void {
+    this.#tellFifos(of.name, lowerPriorityLine(of), () => true);
+  }
+
+  #tellFifos(name: string, line: string, wants: (rule: NotifyRule) => boolean): void {
+    const rule = this.#rules.get(keyOf({ of: "virtualRouter", name }))?.rule;
+    if (rule === undefined || !wants(rule)) return;
+    for (const path of rule.fifos) this.#writeFifo(path, line, rule);
   }
 
   /** Returns at once and never fails. A virtual router of which nobody is told may be told of. */
@@ -100,7 +127,7 @@ export class Notifier {
     const found = this.#rules.get(keyOf(notice));
     if (found === undefined) return;
     const told = { notice, at: this.#options.wallClock(), number: ++this.#number };
-    for (const path of found.rule.fifos) this.#writeFifo(path, notice);
+    for (const path of found.rule.fifos) this.#writeFifo(path, fifoLine(notice), found.rule);
     if (hasCommands(found.rule)) found.commands.lane.push(told);
     for (const { events, lane } of found.others) if (events.includes(notice.event)) lane.push(told);
   }
@@ -152,22 +179,30 @@ export class Notifier {
     return { rule, commands, others: [...emails, ...webhooks] };
   }
 
-  #writeFifo(path: string, notice: Notice): void {
-    let fifo = this.#fifos.get(path);
-    if (fifo === undefined) {
-      fifo = this.#options.edges.openFifo(path);
-      this.#fifos.set(path, fifo);
-    }
-    const written = fifo.write(fifoLine(notice));
-    if (written.ok) {
+  #fifo(path: string): NotifyFifo {
+    const known = this.#fifos.get(path);
+    if (known !== undefined) return known;
+    const made = this.#options.edges.openFifo(path);
+    this.#fifos.set(path, made);
+    return made;
+  }
+
+  #writeFifo(path: string, line: string, rule: NotifyRule): void {
+    const written = this.#fifo(path).write(line);
+    if (!written.ok) this.#fifoRefused++;
+    this.#tellTrouble(path, rule, written);
+  }
+
+  /** Once for each kind of trouble, until it has gone. */
+  #tellTrouble(path: string, { of: kind, name }: NotifyRule, done: Result<true>): void {
+    if (done.ok) {
       this.#fifoTrouble.delete(path);
       return;
     }
-    this.#fifoRefused++;
-    // Once for each kind of trouble, until it has gone.
-    if (this.#fifoTrouble.get(path) === written.failure.code) return;
-    this.#fifoTrouble.set(path, written.failure.code);
-    this.#warn("notify FIFO refused", notice, written.failure);
+    const { code, detail } = done.failure;
+    if (this.#fifoTrouble.get(path) === code) return;
+    this.#fifoTrouble.set(path, code);
+    this.#options.log.warn("notify FIFO refused", { kind, name, code, reason: detail });
   }
 
   #closeFifo(path: string, fifo: NotifyFifo): void {

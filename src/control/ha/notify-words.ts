@@ -43,6 +43,20 @@ export function fifoLine(notice: Notice): string {
   return `${kindWord(notice)} "${notice.name}" ${stateWords[notice.event]} ${notice.priority}`;
 }
 
+/** A line for a change of the priority; whoever is not active is called BACKUP, as keepalived does (vrrp_notify.c). */
+export function priorityLine(of: {
+  readonly name: string;
+  readonly active: boolean;
+  readonly priority: number;
+}): string {
+  return `INSTANCE "${of.name}" ${of.active ? stateWords.active : stateWords.backup}_PRIORITY ${of.priority}`;
+}
+
+/** A line for an active that has heard another one of lower priority. */
+export function lowerPriorityLine({ name, priority }: { readonly name: string; readonly priority: number }): string {
+  return `INSTANCE "${name}" ${stateWords.active}_RX_LOWER_PRI ${priority}`;
+}
+
 /** What a command finds in its environment, beside its arguments. */
 export function environmentOf(notice: Notice): Readonly<Record<string, string>> {
   return {

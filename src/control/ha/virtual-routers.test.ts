@@ -20,6 +20,9 @@ function world(answers: (message: ToVrrp, fake: Fake) => void = () => {}) {
   const routers = new VirtualRouters({
     log: { debug: log("debug"), info: log("info"), warn: log("warn"), error: log("error") },
     modeChanged: ({ router, to }) => told.push(`${router} ${to}`),
+    priorityChanged: ({ name, active, priority }) =>
+      told.push(`${name} ${active ? "active" : "not active"} ${priority}`),
+    secondActive: (router) => told.push(`${router} secondActive`),
     resigning: (router, resigning) => told.push(`${router} ${resigning ? "resigns" : "stays"}`),
     lost: (router) => told.push(`${router} lost`),
     gate: {
@@ -115,7 +118,14 @@ test("a process that ends takes its roles with it, and questions that wait are a
   const { apply, started, told, routers, logged } = world();
   await apply(one);
   const { events } = last(started);
-  const change = { from: "backup", to: "active", cause: "silence", priority: 100, takeovers: 1 } as const;
+  const change = {
+    from: "backup",
+    to: "active",
+    cause: "silence",
+    priority: 100,
+    takeovers: 1,
+    heardLately: false,
+  } as const;
   events.message({ type: "mode", router: "VI_1", ...change });
   const asked = routers.status();
   events.exited(null, "SIGSEGV");
@@ -139,6 +149,26 @@ test("a resignation ends with the process; one that does not end is killed", asy
   await stuck.apply(routerOf({ name: "VI_1", advertisementInterval: 10 }));
   await stuck.routers.resign();
   assert.equal(last(stuck.started).killed, true);
+});
+
+test("changes of the priority and a second active are told on", async () => {
+  const { apply, started, told } = world();
+  await apply(one);
+  const { events } = last(started);
+  events.message({ type: "priority", router: "VI_1", from: 100, to: 80 });
+  const change = {
+    from: "backup",
+    to: "active",
+    cause: "silence",
+    priority: 80,
+    takeovers: 1,
+    heardLately: false,
+  } as const;
+  events.message({ type: "mode", router: "VI_1", ...change });
+  events.message({ type: "priority", router: "VI_1", from: 80, to: 100 });
+  events.message({ type: "alarm", router: "VI_1", code: "vrrp.alarm.secondActive", detail: "" });
+  events.message({ type: "alarm", router: "VI_1", code: "vrrp.alarm.slept", detail: "" });
+  assert.deepEqual(told, ["VI_1 not active 80", "VI_1 active", "VI_1 active 100", "VI_1 secondActive"]);
 });
 
 test("an interface that comes anew has the gate made anew", async () => {

@@ -5,7 +5,7 @@
 import type { Milliseconds } from "../../core/clock.ts";
 import { bad, good, type Result } from "../../core/failure.ts";
 import type { Log } from "../../core/log.ts";
-import { handoverTime, resignationsMax } from "../../ha/timing.ts";
+import { farewellTime } from "../../ha/timing.ts";
 import type { VirtualRouter } from "../../model/virtual-router.ts";
 import {
   type FromVrrp,
@@ -23,6 +23,13 @@ import { startVrrpProcess, type VrrpEvents, type VrrpProcess, vrrpMainPath } fro
 export type VirtualRoutersOptions = {
   readonly log: Log;
   readonly modeChanged: (change: ModeChange) => void;
+  readonly priorityChanged: (change: {
+    readonly name: string;
+    readonly active: boolean;
+    readonly priority: number;
+  }) => void;
+  /** An active of ours has heard another one of lower priority; told at most once a minute. */
+  readonly secondActive: (router: string) => void;
   /** Priority 0 is out, the addresses are still here; or it stays after all. */
   readonly resigning: (router: string, resigning: boolean) => void;
   /** The process is gone, and nothing is active here: told for each virtual router that was. */
@@ -145,8 +152,8 @@ export class VirtualRouters {
     const process = this.#process;
     if (process !== undefined) {
       process.send({ type: "stop" });
-      const longest = Math.max(0, ...this.#setups.map(({ router }) => handoverTime(router)));
-      await this.#when(() => this.#process === undefined, Math.min(resignMax, longest * resignationsMax + 1_000));
+      const longest = Math.max(0, ...this.#setups.map(({ router }) => farewellTime(router)));
+      await this.#when(() => this.#process === undefined, Math.min(resignMax, longest));
       // The guardian says farewell for it.
       if (this.#process !== undefined) process.kill();
       await this.#when(() => this.#process === undefined, answerTimeout);
@@ -225,11 +232,13 @@ export class VirtualRouters {
       case "priority": {
         const { router, from, to } = message;
         this.#log.info("priority changed", { virtualRouter: router, from, to });
+        this.#options.priorityChanged({ name: router, active: this.#active.has(router), priority: to });
         break;
       }
       case "alarm": {
         const { router, code, detail } = message;
         this.#log.error("alarm", { virtualRouter: router, code, detail });
+        if (code === "vrrp.alarm.secondActive") this.#options.secondActive(router);
         break;
       }
       case "log":

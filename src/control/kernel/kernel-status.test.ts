@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { listenerCounters, targetCounters } from "../../state/counters.ts";
+import { listenerTotals, targetTotals } from "../../state/counters.ts";
 import {
   addListenerCounts,
   addTargetCounts,
@@ -32,12 +32,12 @@ function carried(countTraffic: boolean) {
 
 test("a listener has the sum of its targets, each target its own", () => {
   const { listeners, targets: byTarget } = carried(true);
-  const sum = listenerCounters();
+  const sum = listenerTotals();
   addListenerCounts(sum, listeners.get("dns")!);
   assert.deepEqual([sum.flowsOpened, sum.flowsOpen, sum.limits], [7, 3, { "listener.flows": 2 }]);
   assert.deepEqual([sum.datagramsFromClients, sum.bytesFromClients], [40, 4_000]);
   assert.deepEqual([sum.datagramsToClients, sum.bytesToClients], [20, 2_000]);
-  const first = targetCounters();
+  const first = targetTotals();
   for (const counts of byTarget.get(targetKey("app", "10.1.0.1:53")) ?? []) addTargetCounts(first, counts);
   assert.deepEqual([first.exchanges, first.datagramsToTarget, first.bytesFromTarget], [3, 30, 2_000]);
 });
@@ -48,7 +48,7 @@ test("connections are counted without traffic too, and what is not counted is to
   assert.deepEqual(counts, { protocol: "udp", open: 2, begun: 4, traffic: undefined });
   assert.equal(listeners.get("dns")?.traffic, undefined);
   assert.deepEqual(
-    Object.keys({ ...withoutListenerTraffic(listenerCounters()), ...withoutTargetTraffic(targetCounters()) }).filter(
+    Object.keys({ ...withoutListenerTraffic(listenerTotals()), ...withoutTargetTraffic(targetTotals()) }).filter(
       (name) => /bytes|datagrams/.test(name),
     ),
     [],

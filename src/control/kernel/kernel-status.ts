@@ -3,7 +3,7 @@
 // datagrams are asked for: they are the same but for fragments. Traffic that is not counted is left out: 0 would be a lie.
 
 import type { CounterValue } from "../../io/netfilter.ts";
-import type { ListenerCounters, TargetCounters } from "../../state/counters.ts";
+import type { ListenerTotals, TargetTotals } from "../../state/counters.ts";
 import { type Carried, type CarriedTarget, type CountKind, counterName, type KernelPlan } from "./plan.ts";
 
 export type CarriedCounts = {
@@ -90,7 +90,7 @@ function addValue(one: CounterValue, other: CounterValue): CounterValue {
 }
 
 /** Adds what the kernel counted of a listener to what the workers did. */
-export function addListenerCounts(sum: ListenerCounters, counts: CarriedListenerStatus): void {
+export function addListenerCounts(sum: ListenerTotals, counts: CarriedListenerStatus): void {
   const { protocol, begun, open, traffic, full } = counts;
   if (protocol === "tcp") {
     sum.connectionsAccepted += begun;
@@ -109,7 +109,7 @@ export function addListenerCounts(sum: ListenerCounters, counts: CarriedListener
 }
 
 /** The same of a target. */
-export function addTargetCounts(sum: TargetCounters, counts: CarriedTargetStatus): void {
+export function addTargetCounts(sum: TargetTotals, counts: CarriedTargetStatus): void {
   const { protocol, begun, traffic } = counts;
   sum.exchanges += begun;
   if (protocol === "tcp") {
@@ -127,17 +127,17 @@ const targetTraffic = ["bytesToTarget", "bytesFromTarget", "datagramsToTarget", 
 
 type Without<T, K extends keyof T> = Omit<T, K> & Partial<Pick<T, K>>;
 /** What a status tells of a listener: no traffic where the kernel carries some of it uncounted. */
-export type ListenerCounts = Without<ListenerCounters, (typeof listenerTraffic)[number]>;
+export type ListenerCounts = Without<ListenerTotals, (typeof listenerTraffic)[number]>;
 /** The same of a target. */
-export type TargetCounts = Without<TargetCounters, (typeof targetTraffic)[number]>;
+export type TargetCounts = Without<TargetTotals, (typeof targetTraffic)[number]>;
 
-export function withoutListenerTraffic(counters: ListenerCounters): ListenerCounts {
+export function withoutListenerTraffic(counters: ListenerTotals): ListenerCounts {
   const counts: ListenerCounts = { ...counters };
   for (const name of listenerTraffic) delete counts[name];
   return counts;
 }
 
-export function withoutTargetTraffic(counters: TargetCounters): TargetCounts {
+export function withoutTargetTraffic(counters: TargetTotals): TargetCounts {
   const counts: TargetCounts = { ...counters };
   for (const name of targetTraffic) delete counts[name];
   return counts;

@@ -15,12 +15,22 @@ export function targetOf(address: string, more: Partial<Target> = {}): Target {
     connectionsMax: 0,
     backup: false,
     intent: "up",
+    slowStart: 0,
     ...more,
   };
 }
 
 export function poolOf(name: string, targets: readonly Target[], balance: Balance = { policy: "roundRobin" }): Pool {
-  return { name, balance, targets, healthCheck: undefined, idleConnectionsMax: 1, idleTimeout: 1_000 };
+  return {
+    name,
+    balance,
+    targets,
+    source: undefined,
+    slowStart: 0,
+    healthCheck: undefined,
+    idleConnectionsMax: 1,
+    idleTimeout: 1_000,
+  };
 }
 
 export function tcpOf(name: string, host: string, port: number, more: Partial<TcpListener> = {}): TcpListener {
