@@ -48,6 +48,7 @@ test("figures of workers, judges, kernel, sources and virtual routers arrive und
   assert.equal(told.sum("evenkeel_connections_open", { listener: "web" }), 1);
   assert.equal(told.sum("evenkeel_connections_total", { listener: "web" }), 6);
   assert.equal(told.sum("evenkeel_connections_total", { listener: "fast" }), 40, "the kernel's");
+  assert.equal(told.sum("evenkeel_faults_total", { listener: "fast", code: "listener.connections" }), 1);
   assert.equal(told.sum("evenkeel_client_received_bytes_total", { listener: "fast" }), 1_000);
   assert.equal(told.sum("evenkeel_target_tries_total", { pool: "fast" }), 40);
   assert.equal(told.sum("evenkeel_target_sent_bytes_total", { pool: "fast" }), undefined, "uncounted is no 0");

@@ -262,7 +262,8 @@ export const isDraining: Failure = {
   detail: "the program is draining and takes no change up",
 };
 
-function poolsOf(listener: Layer4Listener): readonly string[] {
+/** The pools that a listener leads to. */
+export function poolsOf(listener: Layer4Listener): readonly string[] {
   return listener.protocol === "tcp" ? listener.routes.map(({ pool }) => pool) : [listener.pool];
 }
 

@@ -87,15 +87,24 @@ export type CountedParts = {
 export function addCounted(families: MetricFamilies, { counted, kernel, names, isUdp }: CountedParts): void {
   const listeners = new Map<string, Merged>();
   const targets = new Map<readonly string[], Merged>();
+  const faults = new Map<string, { readonly labels: readonly string[]; count: number }>();
   for (const series of counted) {
     const { kind, labels, figures } = series;
     if (kind === RowKind.target) {
       const named = names.of(labels[0]!, labels[1]!);
       targets.set(named, { labels: named, figures, traffic: true });
     } else if (kind === RowKind.listener) listeners.set(labels[0]!, { labels, figures, traffic: true });
+    else if (kind === RowKind.limit) faults.set(labels.join(" "), { labels, count: figures[0]! });
     else addOther(families, series);
   }
   if (kernel !== undefined) mergeKernel(kernel, listeners, targets, names);
+  for (const [name, { protocol, full }] of kernel?.carried.listeners ?? []) {
+    const labels = [name, protocol === "tcp" ? "listener.connections" : "listener.flows"];
+    const count = full + (faults.get(labels.join(" "))?.count ?? 0);
+    if (count > 0) faults.set(labels.join(" "), { labels, count });
+  }
+  for (const { labels, count } of faults.values())
+    if (!isOther(labels) || count > 0) families.add(table.faults, labels, count);
   for (const [name, listener] of listeners) addListener(families, listener, isUdp(name));
   for (const target of targets.values()) addTarget(families, target);
   // Most of the lines: if there are too many, they are the first to be left out.
@@ -177,9 +186,6 @@ function addOther(families: MetricFamilies, { kind, labels, figures }: Series): 
     case RowKind.drop:
       addCode(families, table.drops, labels, figures);
       return;
-    case RowKind.limit:
-      addCode(families, table.faults, labels, figures);
-      return;
     case RowKind.exchangeRoute:
       if (!isOther(labels)) families.add(table.active, labels, figures[routeActive]!);
       addDurations(families, table.exchangeSeconds, labels, figures);
@@ -201,6 +207,8 @@ function addOther(families: MetricFamilies, { kind, labels, figures }: Series): 
       return;
     case RowKind.listener:
     case RowKind.target:
+    case RowKind.limit:
+      // Told together with what the kernel has of them.
       return;
     default:
       kind satisfies never;

@@ -21,6 +21,7 @@ import {
   withoutTargetTraffic,
 } from "./kernel/kernel-status.ts";
 import type { NodeTotals } from "./metrics-totals.ts";
+import type { PoolSourceStatus } from "./source-watches.ts";
 import type { JudgedTarget } from "./target-explanation.ts";
 import type { Slot, SlotPhase } from "./worker-slots.ts";
 
@@ -104,6 +105,7 @@ export type StatusParts = {
   readonly judged: (pool: string, address: string) => JudgedTarget | undefined;
   readonly kernel?: KernelStatus;
   readonly ha?: HaStatus | undefined;
+  readonly sources?: readonly PoolSourceStatus[];
 };
 
 /** What workers answered and counted, over the listeners and targets of the running configuration. */
@@ -134,6 +136,7 @@ export function sumStatus(parts: StatusParts): NodeStatus {
     ...degradedWorkers(workers),
     ...degradedKernel(parts.kernel),
     ...degradedHa(parts.ha),
+    ...(parts.sources ?? []).flatMap(degradedSource),
     ...pools.flatMap(degradedTargets),
   ];
   return { node, version, pid, state, generation, uptimeSeconds, workers, listeners, pools, ha: parts.ha, degraded };
@@ -247,6 +250,28 @@ function degradedWorkers(workers: readonly WorkerSummary[]): string[] {
     if (state === "waiting") sentences.push(`worker ${worker} crashed and waits for its next start`);
     else if (state === "starting") sentences.push(`worker ${worker} is starting`);
     else if (!answered && state !== "gone") sentences.push(`worker ${worker} (${state}) does not answer`);
+  }
+  return sentences;
+}
+
+function degradedSource({
+  pool,
+  connected,
+  fromDump,
+  dumpWrittenAt,
+  lastFailure,
+  damaged,
+}: PoolSourceStatus): string[] {
+  const sentences: string[] = [];
+  if (!connected && lastFailure !== undefined) {
+    const instead = fromDump ? `the list of ${dumpWrittenAt} is used` : "its last list stays";
+    sentences.push(`the source of pool ${pool} does not answer, ${instead}: ${lastFailure}`);
+  }
+  if (damaged.length > 0) {
+    const count = damaged.length === 1 ? "1 entry" : `${damaged.length} entries`;
+    sentences.push(
+      `the source of pool ${pool} has ${count} that cannot be read: ${damaged[0]?.key}: ${damaged[0]?.detail}`,
+    );
   }
   return sentences;
 }

@@ -10,7 +10,7 @@ import type { Config } from "../model/config.ts";
 import type { Pool } from "../model/pool.ts";
 import type { DesiredTarget } from "../state/desired.ts";
 import type { VrrpOrder } from "../state/vrrp-protocol.ts";
-import { Carriers, isDraining } from "./carriers.ts";
+import { Carriers, isDraining, poolsOf } from "./carriers.ts";
 import { type ClientExplanation, explainClient } from "./client-explanation.ts";
 import { EventLog } from "./event-log.ts";
 import type { HaStatus } from "./ha/high-availability.ts";
@@ -160,7 +160,9 @@ export class Supervisor {
 
   /** What somebody wants of one target. It resolves when that is kept on disk and in force. Codes: live-targets.ts. */
   async orderTarget(request: OrderRequest): Promise<Result<OrderOutcome>> {
-    return this.#carriers.draining ? bad(isDraining) : this.#live.order(request);
+    if (this.#carriers.draining) return bad(isDraining);
+    const refusal = refuseSlowStart(this.config, request);
+    return refusal === undefined ? this.#live.order(request) : bad(refusal);
   }
 
   sources(): readonly PoolSourceStatus[] {
@@ -214,6 +216,7 @@ export class Supervisor {
       judged: (pool, address) => health.judged(pool, address),
       kernel: kernel.status(),
       ha,
+      sources: this.sources(),
     });
   }
 
@@ -279,4 +282,15 @@ export class Supervisor {
 
 function refused(failures: readonly Failure[]): ReloadOutcome {
   return { ok: false, problems: failures.map(({ detail }) => detail) };
+}
+
+// A whole configuration with it would be refused, and the order that brings it about must not be taken for carried out.
+function refuseSlowStart({ listeners }: Config, { pool, order }: OrderRequest): Failure | undefined {
+  if ((order.type !== "put" && order.type !== "patch") || (order.patch.slowStart ?? 0) === 0) return undefined;
+  const kernel = listeners.find(
+    (one) => one.protocol !== "http" && one.engine === "kernel" && poolsOf(one).includes(pool),
+  );
+  if (kernel === undefined) return undefined;
+  const detail = `slowStart: the kernel engine, which carries listener ${kernel.name}, gives a target its whole weight at once`;
+  return { code: "target.field", origin: "client", retrySafe: false, detail };
 }

@@ -120,6 +120,29 @@ test("kill -9 of the process that speaks VRRP: its guardian resigns for it, and 
   assert.equal((await node.router()).mode, "active");
 });
 
+for (const dialect of ["v2", "v3"] as const) {
+  test(
+    `${dialect}: kill -9 of everything, the guardian too: the kernel ends it, and no two nodes answer`,
+    limit,
+    async (t) => {
+      const { lan, one, other, node } = await pair(t, dialect);
+      const pinned = await Promise.all([pinnedClient(t, lan, one), pinnedClient(t, lan, other)] as const);
+      for (const client of pinned) await call(client, vip4);
+      await answeredBy(pinned[0], "node1");
+      signalAll(familyOf(node.program.pid), "SIGKILL");
+      const killedAt = await lan.client.ask<number>("now");
+      await answeredBy(lan.client, "node2");
+      await gone(t, one);
+      const [first, second] = await Promise.all(pinned.map((client) => client.ask<readonly Heard[]>("answers")));
+      assert.ok(first !== undefined && second !== undefined);
+      const last = (first.at(-1)?.at ?? 0) - killedAt;
+      t.diagnostic(`last answer of the killed node ${last.toFixed(0)} ms after it`);
+      await tell(t, "everything killed", lan.client);
+      assert.equal(bothAnswered(first, second), 0);
+    },
+  );
+}
+
 test("what a killed run left is removed by the next", limit, async (t) => {
   const { one, node } = await pair(t, "v2");
   signalAll(familyOf(node.program.pid), "SIGKILL");

@@ -18,6 +18,7 @@ import {
   startKeepalived,
   vip4,
   vip6,
+  watchAdvertisements,
 } from "./vrrp-kit.ts";
 
 const limit = { timeout: 120_000, skip: needsKeepalived };
@@ -69,6 +70,11 @@ const dialects: readonly Dialect[] = [
   },
 ];
 
+/** From where they speak over IPv6: unicast from global addresses, multicast from link-local ones. */
+function unicastOr6({ more = "" }: Dialect["evenkeel"]): readonly [string, string] {
+  return more.includes("unicastPeers") ? ["fd46::1", "fd46::2"] : ["fe80::1", "fe80::2"];
+}
+
 async function silenceOf(heard: Promise<readonly Heard[]>): Promise<string> {
   return `${longestSilence(await heard).toFixed(1)} ms`;
 }
@@ -79,6 +85,7 @@ for (const { name, keepalived, evenkeel } of dialects) {
     const [one, other] = lan.nodes;
     assert.ok(one !== undefined && other !== undefined);
     const address = evenkeel.family === 6 ? vip6 : vip4;
+    const watch = await watchAdvertisements(t, lan);
     const rival = startKeepalived(t, other, { priority: 90, ...keepalived });
     await call(lan.client, address);
     await answeredBy(lan.client, "node2");
@@ -102,6 +109,14 @@ for (const { name, keepalived, evenkeel } of dialects) {
     await answeredBy(lan.client, "node1");
     // keepalived found nothing to complain about.
     assert.doesNotMatch(rival.stderr() + rival.stdout(), /invalid|mismatch|incorrect|bad|wrong|ignor|unexpected/i);
+    if (watch !== undefined) {
+      const [ours, theirs] = evenkeel.family === 6 ? unicastOr6(evenkeel) : ["10.46.0.1", "10.46.0.2"];
+      await until("tshark to have seen both", () => watch.seen(ours) > 3 && watch.seen(theirs) > 0);
+      assert.deepEqual(watch.complaints(), [], "tshark is content with every packet");
+      t.diagnostic(
+        `tshark: ${watch.seen(ours)} advertisements of ours, ${watch.seen(theirs)} of keepalived, no complaint`,
+      );
+    }
     t.diagnostic(`longest silence: preemption ${preempting}, graceful stop ${graceful}`);
   });
 }

@@ -268,6 +268,35 @@ export function routerText(options: {
   return `ha: { virtualRouters: { VI_1: { interface: eth0, vrid: 51, priority: ${priority}, version: ${version}, advertisementInterval: ${interval}, addresses: [${listed}], ${more} } } }`;
 }
 
+export type Watch = {
+  /** So many advertisements of this address by now. */
+  seen(source: string): number;
+  /** Those with which tshark is not content: malformed, a bad checksum, any expert's word of warning or worse. */
+  complaints(): readonly string[];
+};
+
+/** tshark on the switch. Undefined where there is none. */
+export async function watchAdvertisements(t: Scope, of: Site): Promise<Watch | undefined> {
+  if (noProgram("tshark", "tshark") !== false) return undefined;
+  const fields = ["ip.src", "ipv6.src", "vrrp.prio", "_ws.malformed", "_ws.expert.severity", "_ws.expert.message"];
+  const shown = fields.flatMap((field) => ["-e", field]);
+  const checksums = ["-o", "vrrp.v3_checksum_as_in_v2:FALSE", "-o", "ip.check_checksum:TRUE"];
+  const filter = ["-l", "-i", "lan", "-f", "proto 112 or ip6 proto 112"];
+  const program = of.holder.start(t, "tshark", [...filter, ...checksums, "-T", "fields", ...shown]);
+  await until("tshark", () => program.stderr().includes("Capturing on"), { onTimeout: program.stderr });
+  const lines = () => program.stdout().split("\n").slice(0, -1);
+  return {
+    seen: (source) => lines().filter((line) => line.split("\t").slice(0, 2).includes(source)).length,
+    complaints: () =>
+      lines().filter((line) =>
+        line
+          .split("\t")
+          .slice(3)
+          .some((field) => field !== ""),
+      ),
+  };
+}
+
 export async function hasAddress(t: Scope, at: SharedNode, address = vip4, device = "eth0"): Promise<boolean> {
   const shown = await at.machine.run(t, "ip", ["-o", "addr", "show", "dev", device]);
   return shown.stdout.includes(` ${address}/`);
