@@ -31,6 +31,7 @@ conntrack                                   conntrack           -          -
 ps                                          procps              -          -
 keepalived                                  keepalived          keepalived -
 tshark                                      tshark              -          -
+promtool                                    prometheus          prometheus -
 etcd                                        etcd-server         etcd       -
 nsd                                         nsd                 nsd        -
 consul                                      consul              consul     bullseye

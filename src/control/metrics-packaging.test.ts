@@ -3,7 +3,8 @@
 
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { test } from "node:test";
 import { parse } from "yaml";
@@ -111,7 +112,11 @@ test("docs/metrics.md tells every metric with its labels and its meaning, and no
   for (const [, name = "", type, labels = "", help] of rows) {
     const metric = byName.get(name);
     assert.equal(type, metric?.type, name);
-    assert.deepEqual(labels === "" ? [] : labels.split(" ").map((label) => label.replaceAll("`", "")), metric?.labels, name);
+    assert.deepEqual(
+      labels === "" ? [] : labels.split(" ").map((label) => label.replaceAll("`", "")),
+      metric?.labels,
+      name,
+    );
     assert.equal(help, metric?.help, name);
   }
   assert(page.includes(durationBounds.join(", ")), "the bounds of its histograms");
@@ -119,7 +124,26 @@ test("docs/metrics.md tells every metric with its labels and its meaning, and no
 
 const promtool = spawnSync("promtool", ["--version"]).error === undefined;
 
-test("Prometheus takes the alerts, and each fires on its example", { skip: promtool ? false : "promtool is missing" }, () => {
+test("Prometheus takes every expression of the dashboard", { skip: promtool ? false : "promtool is missing" }, () => {
+  const expressions = stringsUnder(["expr"], JSON.parse(read(dashboardPath)));
+  const rules = expressions.map((expr, index) => ({
+    record: `panel:${index}`,
+    expr: expr.replaceAll("$__rate_interval", "5m").replaceAll("$__range", "1h"),
+  }));
+  const directory = mkdtempSync(join(tmpdir(), "evenkeel-test-"));
+  try {
+    const path = join(directory, "rules.yaml");
+    writeFileSync(path, JSON.stringify({ groups: [{ name: "dashboard", rules }] }));
+    const ran = spawnSync("promtool", ["check", "rules", path], { encoding: "utf8" });
+    assert.equal(ran.status, 0, `${ran.stdout}${ran.stderr}`);
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+});
+
+test("Prometheus takes the alerts, and each fires on its example", {
+  skip: promtool ? false : "promtool is missing",
+}, () => {
   for (const [command, path] of [
     ["check", alertsPath],
     ["test", alertTestsPath],

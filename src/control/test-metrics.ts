@@ -1,5 +1,6 @@
 // A node for tests of metrics, with a bit of everything: a listener of each kind, one of them in the kernel, targets in every
-// state, a source, a virtual router. Must not be imported by anything but tests.
+// state, a source, a virtual router. Must not be imported by anything but tests and
+// bench/.
 
 import assert from "node:assert/strict";
 import type { Config } from "../model/config.ts";

@@ -1,6 +1,7 @@
 // The few calls of the C library for which Node has no public API: a listening socket with options set between
-// socket(2) and bind(2), and its descriptor kept as a number; a netlink socket; the signals that a thread blocks. Loaded through koffi, by the supervisor only. Constants are
-// those of Linux on x86-64, arm64 and riscv64. Nothing here knows listeners or workers.
+// socket(2) and bind(2), and its descriptor kept as a number; a netlink socket; the signals that a thread blocks. Loaded
+// through koffi, by the supervisor and, for shared memory, by workers at their start. Constants are those of Linux on
+// x86-64, arm64 and riscv64. Nothing here knows listeners or workers.
 
 import { constants } from "node:os";
 import koffi from "koffi";

@@ -12,6 +12,8 @@ const lookInterval = 250;
 
 const now = bootClock();
 const running = new Map<number, ChildProcess>();
+/** Those of them that silence does not end. */
+const lasting = new Set<number>();
 let heardAt = now();
 
 function report(said: KeeperReport): void {
@@ -42,10 +44,11 @@ function killAll(): void {
   for (const child of running.values()) killGroup(child, "SIGKILL");
 }
 
-function start(run: number, { command, environment, directory, uid, gid }: ServiceStart): void {
+function start(run: number, { command, environment, directory, uid, gid, outlivesSilence }: ServiceStart): void {
   const [program = "", ...words] = command;
   const ended = (code: number | null, signal: string | null, error: string | undefined) => {
     if (!running.delete(run)) return;
+    lasting.delete(run);
     report({ kind: "ended", run, code: code ?? undefined, signal: signal ?? undefined, error });
   };
   let child: ChildProcess;
@@ -66,6 +69,7 @@ function start(run: number, { command, environment, directory, uid, gid }: Servi
     return;
   }
   running.set(run, child);
+  if (outlivesSilence === true) lasting.add(run);
   child.once("error", (error: NodeJS.ErrnoException) => {
     if (child.pid === undefined) ended(null, null, error.code ?? error.message);
   });
@@ -82,8 +86,9 @@ function checkLease(): boolean {
   const gapMs = now() - heardAt;
   if (gapMs <= serviceLease) return false;
   heardAt = now();
-  if (running.size === 0) return false;
-  killAll();
+  const leased = [...running].filter(([run]) => !lasting.has(run));
+  if (leased.length === 0) return false;
+  for (const [, child] of leased) killGroup(child, "SIGKILL");
   report({ kind: "leaseOver", gapMs: Math.round(gapMs) });
   return true;
 }
@@ -100,7 +105,9 @@ function obey(order: KeeperOrder): void {
       return;
     case "signal": {
       const child = running.get(order.run);
-      if (child !== undefined) killGroup(child, order.signal);
+      if (child === undefined) return;
+      if (order.signal === "SIGTERM" || order.signal === "SIGKILL") killGroup(child, order.signal);
+      else child.kill(order.signal);
       return;
     }
     default:

@@ -7,12 +7,17 @@ export type ServiceStart = {
   readonly directory: string | undefined;
   readonly uid: number | undefined;
   readonly gid: number | undefined;
+  /** It lives on while the supervisor is silent (stopped, suspended), and dies with it all the same. By default it does not. */
+  readonly outlivesSilence?: boolean;
 };
+
+/** SIGTERM and SIGKILL are for the whole group, the others for the service's own process. */
+export type ServiceSignal = "SIGTERM" | "SIGKILL" | "SIGHUP" | "SIGUSR1" | "SIGUSR2";
 
 /** `run` is the number of one start of one service; no number is used twice. */
 export type KeeperOrder =
   | { readonly kind: "start"; readonly run: number; readonly start: ServiceStart }
-  | { readonly kind: "signal"; readonly run: number; readonly signal: "SIGTERM" | "SIGKILL" }
+  | { readonly kind: "signal"; readonly run: number; readonly signal: ServiceSignal }
   /** The supervisor is well. The services live for as long as this comes. */
   | { readonly kind: "beat" };
 

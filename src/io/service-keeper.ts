@@ -3,12 +3,18 @@
 
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { beatInterval, type KeeperOrder, type KeeperReport, type ServiceStart } from "./service-keeper-message.ts";
+import {
+  beatInterval,
+  type KeeperOrder,
+  type KeeperReport,
+  type ServiceSignal,
+  type ServiceStart,
+} from "./service-keeper-message.ts";
 
 export type ServiceKeeper = {
   /** Starts a service; `run` is a number that was not used before. */
   start(run: number, start: ServiceStart): void;
-  signal(run: number, signal: "SIGTERM" | "SIGKILL"): void;
+  signal(run: number, signal: ServiceSignal): void;
   /** Kills what still runs and lets the keeper go. */
   close(): void;
 };

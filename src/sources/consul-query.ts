@@ -79,7 +79,7 @@ function pathOf({ access, path, parameters }: ConsulQuestion, index: number): st
 }
 
 /** Anew each time, so that it may be renewed while the watch goes on. */
-function readToken(path: string | undefined): Result<string | undefined> {
+export function readToken(path: string | undefined): Result<string | undefined> {
   if (path === undefined) return good(undefined);
   let text: string;
   try {

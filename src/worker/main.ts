@@ -151,5 +151,6 @@ process.on("disconnect", () => {
 // The terminal's Ctrl-C reaches the whole group; only the supervisor decides what it means.
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1"] as const) process.on(signal, () => {});
 setInterval(beat, beatInterval).unref();
+measureProcess(counters);
 setInterval(() => measureProcess(counters), beatInterval).unref();
 say({ type: "ready" });

@@ -5,8 +5,8 @@ import { constants } from "node:os";
 import type { Clock, Milliseconds } from "../../core/clock.ts";
 import type { Random } from "../../core/random.ts";
 import type { Prober } from "../../io/probe.ts";
-import type { ServiceKeeper, ServiceSignal } from "../../io/service-keeper.ts";
-import type { KeeperReport, ServiceStart } from "../../io/service-keeper-message.ts";
+import type { ServiceKeeper } from "../../io/service-keeper.ts";
+import type { KeeperReport, ServiceSignal, ServiceStart } from "../../io/service-keeper-message.ts";
 import type { HealthCheck } from "../../model/health-check.ts";
 import type { Alarm } from "../ha/alarm.ts";
 import type { Board } from "./board.ts";
@@ -205,8 +205,10 @@ export class Registrar {
   }
 }
 
-function endOf({ code, signal, error }: KeeperReport & { readonly kind: "ended" }): RunEnd {
+/** A service whose keeper was killed was killed with it. */
+function endOf({ code, signal: said, error: why }: KeeperReport & { readonly kind: "ended" }): RunEnd {
+  const signal = why === "keeper" ? "SIGKILL" : said;
   const numbers: Readonly<Record<string, number>> = constants.signals;
   const signalNumber = signal === undefined ? 0 : (numbers[signal] ?? 0);
-  return { code, signal, signalNumber, error: error === "keeper" ? "its keeper was killed, and it with it" : error };
+  return { code, signal, signalNumber, error: why === "keeper" ? undefined : why };
 }

@@ -22,7 +22,7 @@ export const removeTimeout: Milliseconds = 5_000;
 /** How long a process may take to end after SIGKILL: longer, and the kernel holds it. */
 export const killGrace: Milliseconds = 5_000;
 
-/** How a run of the service ended. `error`: it was never started, or could not be kept. */
+/** How a run of the service ended. `error`: it was never started. */
 export type RunEnd = {
   readonly code: number | undefined;
   readonly signal: string | undefined;
