@@ -123,6 +123,7 @@ class EventStream {
   }
 
   tick(): void {
+    if (this.#over) return;
     const silence = this.#options.clock() - this.#wroteAt;
     if (this.#blocked && silence >= followerStallMax) {
       this.#over = true;

@@ -222,6 +222,8 @@ function write(request: IncomingMessage, response: ServerResponse, { status, hea
     });
     response.on("drain", () => source.drained());
     response.on("close", () => source.closed());
+    // What a reader's connection fails with is its own affair; the close that follows says that it is gone.
+    response.on("error", () => response.destroy());
     return;
   }
   const text = body === undefined ? undefined : body.kind === "json" ? `${JSON.stringify(body.value)}\n` : body.text;

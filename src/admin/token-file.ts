@@ -3,7 +3,7 @@
 // taken out is refused from the next request on, without a reload.
 
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
-import { readFileSync, statSync } from "node:fs";
+import { type BigIntStats, readFileSync, statSync } from "node:fs";
 import { bad, type Failure, good, type Result } from "../core/failure.ts";
 import type { Log } from "../core/log.ts";
 
@@ -79,7 +79,7 @@ function digestOf(token: string): Uint8Array {
 }
 
 const nobody: TokenList = { entries: [], problems: [] };
-const writableByOthers = 0o022;
+const writableByOthers = 0o022n;
 
 export class TokenFile {
   readonly #path: string;
@@ -100,12 +100,11 @@ export class TokenFile {
   }
 
   #look(): void {
-    const stat = statSync(this.#path, { bigint: true, throwIfNoEntry: false });
-    const { dev, ino, size, mode, mtimeNs, ctimeNs } = stat ?? absent;
-    const now = [stat !== undefined, dev, ino, size, mtimeNs, ctimeNs].join(" ");
+    const stat = statOf(this.#path);
+    const now = stat.ok ? describeState(stat.value) : stat.failure.detail;
     if (now === this.#seen) return;
     this.#seen = now;
-    const read = stat === undefined ? absence : readTokens(this.#path, { size: Number(size), mode: Number(mode) });
+    const read = stat.ok ? readTokens(this.#path, stat.value) : stat;
     this.#tokens = read.ok ? read.value : nobody;
     if (!read.ok) return void this.#log.error("no token is valid", { path: this.#path, reason: read.failure.detail });
     const { entries, problems } = read.value;
@@ -114,18 +113,33 @@ export class TokenFile {
   }
 }
 
-const absent = { dev: 0n, ino: 0n, size: 0n, mode: 0n, mtimeNs: 0n, ctimeNs: 0n };
-const absence = refuse("there is no such file: `evenkeel token new NAME` makes it");
+function statOf(path: string): Result<BigIntStats> {
+  try {
+    const stat = statSync(path, { bigint: true, throwIfNoEntry: false });
+    return stat === undefined ? refuse("there is no such file: `evenkeel token new NAME` makes it") : good(stat);
+  } catch (error) {
+    return refuse(describeError(error));
+  }
+}
 
-function readTokens(path: string, { size, mode }: { readonly size: number; readonly mode: number }): Result<TokenList> {
+/** Another text for every other state of the file. */
+function describeState({ dev, ino, size, mtimeNs, ctimeNs }: BigIntStats): string {
+  return [dev, ino, size, mtimeNs, ctimeNs].join(" ");
+}
+
+function readTokens(path: string, { size, mode }: BigIntStats): Result<TokenList> {
   // Whoever may write it may let himself in.
-  if ((mode & writableByOthers) !== 0) return refuse("others than its owner may write it: chmod 600");
+  if ((mode & writableByOthers) !== 0n) return refuse("others than its owner may write it: chmod 600");
   if (size > tokenFileBytesMax) return refuse(`it has more than ${tokenFileBytesMax} bytes`);
   try {
     return good(parseTokens(readFileSync(path, "utf8")));
   } catch (error) {
-    return refuse(error instanceof Error ? error.message : String(error));
+    return refuse(describeError(error));
   }
+}
+
+function describeError(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function refuse(detail: string): { readonly ok: false; readonly failure: Failure } {

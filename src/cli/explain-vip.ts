@@ -49,7 +49,7 @@ export function formatVipExplanation({ sentence, priority, router }: VipExplanat
     `  mode: ${mode} for ${formatSpan(modeMs / 1000)}, since ${cause}; became active ${router.takeovers} times`,
     `  priority: ${router.priority}: ${priority.join(", ")}`,
     `  speaks from: ${router.ownAddress ?? "nowhere"} on ${router.interface}, VRRP version ${router.version}, virtual router ${router.vrid}`,
-    `  advertisements: ${router.advertisementsSent} sent, ${router.advertisementsReceived} received`,
+    `  advertisements: ${saidOf(router)}; ${router.advertisementsSent} sent, ${router.advertisementsReceived} received`,
   ];
   for (const { address, here } of router.addresses) lines.push(`  address ${address}: ${places[here]}`);
   for (const peer of peers) {
@@ -62,6 +62,11 @@ export function formatVipExplanation({ sentence, priority, router }: VipExplanat
     lines.push(`  alarm: ${detail} (${code}, ${count} times, the last ${formatSpan(agoMs / 1000)} ago)`);
   }
   return `${lines.join("\n")}\n`;
+}
+
+function saidOf({ advertisementIntervalMs, advertisementCopies }: NonNullable<VipExplanation["router"]>): string {
+  const every = `every ${advertisementIntervalMs} ms while active`;
+  return advertisementCopies === 1 ? every : `${every}, each said ${advertisementCopies} times`;
 }
 
 const places = {

@@ -5,6 +5,7 @@ import { type CliIo, exitCodes } from "./cli-io.ts";
 import { addEchoCommand } from "./echo.ts";
 import { addEventsCommand } from "./events.ts";
 import { addExplainCommand } from "./explain.ts";
+import { addRegisterCommand } from "./register.ts";
 import { addReloadCommand } from "./reload.ts";
 import { addRunCommand } from "./run.ts";
 import { addSchemaCommand } from "./schema.ts";
@@ -40,6 +41,7 @@ function buildProgram(io: CliIo): Command {
   addStatusCommand(program, io);
   addTargetCommand(program, io);
   addVipCommand(program, io);
+  addRegisterCommand(program, io);
   addEventsCommand(program, io);
   addTokenCommand(program, io);
   addExplainCommand(program, io);

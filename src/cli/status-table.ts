@@ -127,7 +127,7 @@ function targetCells({ name, balance }: PoolStatusView, target: TargetStatusView
     by === undefined ? health : `${health} by ${by}`,
     since?.replace(/\.\d+Z$/, "Z") ?? "-",
     // While a slow start lasts it has less than its weight.
-    effectiveWeight < weight ? `${effectiveWeight} of ${weight}` : String(weight),
+    effectiveWeight < weight ? `${Number(effectiveWeight.toFixed(2))} of ${weight}` : String(weight),
     String(active),
     String(counters.exchanges),
     String(counters.failures),

@@ -88,7 +88,7 @@ test("status and reload speak to the node, and say so when there is none", async
   const socket = ["--socket", node.socketPath];
   const table = await runProgram(t, evenkeel, ["status", ...socket]);
   assert.match(table.stdout, /^node \S+: serving, generation 1, up /);
-  assert.match(table.stdout, new RegExp(`web +http +127\\.0\\.0\\.1:${file.listeners.web}`));
+  assert.match(table.stdout, new RegExp(`HTTP LISTENER .*\\nweb +127\\.0\\.0\\.1:${file.listeners.web} `));
   assert.equal(table.code, 0);
   const json = await runProgram(t, evenkeel, ["status", "-o", "json"], { env: { EVENKEEL_SOCKET: node.socketPath } });
   assert.equal(JSON.parse(json.stdout).generation, 1);
@@ -115,7 +115,9 @@ test("the admin API answers what it does not know with a problem document", asyn
   assert.equal((await node.admin("HEAD", "/livez")).body, "");
   const large = await node.admin("POST", "/v1/reload", { body: "x".repeat(65 * 1024) });
   assert.equal(large.status, 413);
-  const { listeners } = JSON.parse((await node.admin("GET", "/v1/config?pretty")).body);
+  const query = await node.admin("GET", "/v1/config?pretty");
+  assert.deepEqual([query.status, JSON.parse(query.body).code], [400, "admin.query.unknown"]);
+  const { listeners } = JSON.parse((await node.admin("GET", "/v1/config")).body);
   assert.equal(listeners[0].name, "web");
 });
 

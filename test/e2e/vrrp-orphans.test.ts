@@ -23,6 +23,8 @@ import {
 
 const limit = { timeout: 120_000, skip: needsKeepalived };
 const webPort = 8080;
+/** What a busy machine adds; whoever is refused or loses the address waits a skew time, 648 ms, at least. */
+const noiseMs = 400;
 
 function webText(name: string, priority: number): string {
   const route = `{ respond: { status: 200, body: ${name} } }`;
@@ -52,8 +54,9 @@ async function felt(t: TestContext, what: string, { lan }: Pair): Promise<Felt> 
   const silence = longestSilence(await lan.client.ask<readonly Heard[]>("answers"));
   const refusals = await lan.client.ask<readonly { readonly error: string }[]>("refusals");
   const kinds = [...new Set(refusals.map(({ error }) => error))].join(", ");
-  t.diagnostic(`${what}: longest silence ${silence.toFixed(1)} ms, ${refusals.length} refused (${kinds})`);
-  return { silence, refused: refusals.length };
+  t.diagnostic(`${what}: longest silence ${silence.toFixed(1)} ms, ${refusals.length} failed ${kinds}`.trimEnd());
+  // One that is under way when the address moves meets a node that does not know it: that resets it, and is no refusal.
+  return { silence, refused: refusals.filter(({ error }) => error === "ECONNREFUSED").length };
 }
 
 test("kill -9 of the supervisor: new clients are served until the successor has the address", limit, async (t) => {
@@ -79,7 +82,8 @@ test("kill -9 of the supervisor: new clients are served until the successor has 
   const gap = await felt(t, "evenkeel", ours);
   await until("the end of all of it", () => family.every((pid) => !isAlive(pid)), { timeoutMs: 20_000 });
   assert.ok(gap.silence < reference.silence, "no longer than keepalived's");
-  assert.ok(gap.silence < 100, "and not felt");
+  assert.ok(gap.silence < noiseMs, "and not felt");
+  assert.equal(gap.refused, 0);
 });
 
 async function running(t: TestContext): Promise<Pair & { readonly directory: string; readonly node: VrrpNodeProgram }> {
@@ -108,7 +112,7 @@ test(
     await answeredBy(lan.client, "node1");
     await until("the end of the old ones", () => family.every((pid) => !isAlive(pid)), { timeoutMs: 20_000 });
     const gap = await felt(t, "killed and started again at once", made);
-    assert.ok(gap.silence < 150, "not felt");
+    assert.ok(gap.silence < noiseMs, "not felt");
   },
 );
 
@@ -126,6 +130,6 @@ test("a service manager that ends what is left before it starts anew is done wit
   await again.mode("active");
   await answeredBy(lan.client, "node1");
   const gap = await felt(t, `killed, ended within ${(ended / 1000).toFixed(1)} s, started anew`, made);
-  assert.ok(gap.silence < 150, "not felt");
+  assert.ok(gap.silence < noiseMs, "not felt");
   assert.ok(ended < 10_000, `the last of it ended after ${ended} ms`);
 });

@@ -5,6 +5,7 @@
 import type { Milliseconds } from "../../core/clock.ts";
 import type { Result } from "../../core/failure.ts";
 import { formatDuration } from "../../core/units.ts";
+import { leaseTtlMax, leaseTtlMin } from "../../state/desired.ts";
 import type { Board, BoardAnswer, BoardOrder } from "./board.ts";
 
 export type AdminCall = {
@@ -34,6 +35,9 @@ export type AdminBoardOptions = {
   readonly holder: string;
   readonly ttl: Milliseconds;
 };
+
+/** What the API takes as a lease's time. */
+export const adminTtlBounds = { least: leaseTtlMin, most: leaseTtlMax } as const;
 
 /** A change is answered when it is in force in every worker, which the supervisor waits 30 s for. */
 const changeTimeout: Milliseconds = 35_000;

@@ -59,8 +59,9 @@ export const renewalShare = 1 / 3;
 /** After a failure: the first wait, doubled up to the most, which is never longer than between two renewals. */
 export const retryFirst: Milliseconds = 200;
 export const retryMost: Milliseconds = 5_000;
-/** Where the board refuses, or somebody else holds the target. */
+/** Where the board refuses, or somebody else holds the target. It may be ourselves of before a crash: a short lease ends soon. */
 export const retrySlow: Milliseconds = 5_000;
+const heldShare = 1 / 5;
 /** Between two looks at the work that is left. */
 export const lookInterval: Milliseconds = 200;
 
@@ -158,10 +159,15 @@ function takeAnswer(rules: EntryRules, before: EntryState, answer: BoardAnswer, 
       return well(rules, lost, order?.type === "remove" ? [] : [tell(text)], at);
     }
     case "held":
-      return trouble(rules, { ...state, has: "nothing" }, { text: answer.detail, delay: slowly(at) }, at);
+      return trouble(
+        rules,
+        { ...state, has: "nothing" },
+        { text: answer.detail, delay: slowly(rules.ttl * heldShare, at) },
+        at,
+      );
     case "refused": {
       const has = order?.type === "put" ? "nothing" : state.has;
-      return trouble(rules, { ...state, has }, { text: answer.detail, delay: slowly(at) }, at);
+      return trouble(rules, { ...state, has }, { text: answer.detail, delay: slowly(retrySlow, at) }, at);
     }
     case "failed": {
       const failures = state.failures + 1;
@@ -222,6 +228,6 @@ function backoff(rules: EntryRules, failures: number, { chance }: EntryMoment): 
   return Math.min(most, retryFirst * 2 ** Math.min(failures - 1, 20)) * (0.5 + chance / 2);
 }
 
-function slowly({ chance }: EntryMoment): Milliseconds {
-  return retrySlow * (0.75 + chance / 2);
+function slowly(usual: Milliseconds, { chance }: EntryMoment): Milliseconds {
+  return Math.min(usual, retrySlow) * (0.75 + chance / 2);
 }

@@ -13,7 +13,7 @@ import type { Random } from "../../core/random.ts";
 import { formatDuration } from "../../core/units.ts";
 import { readToken } from "../../sources/consul-query.ts";
 import { type EndpointTurn, firstTurn, turnAnswered, turnFailed } from "../../sources/endpoints.ts";
-import type { StoreAnswer, StoreClient } from "../../sources/store-client.ts";
+import { type StoreAnswer, StoreClient } from "../../sources/store-client.ts";
 import type { Board, BoardAnswer, BoardOrder } from "./board.ts";
 
 export type ConsulBoardOptions = {
@@ -29,7 +29,8 @@ export type ConsulBoardOptions = {
   /** For people who look at the sessions. */
   readonly holder: string;
   readonly ttl: Milliseconds;
-  readonly client: StoreClient;
+  /** PEM of who vouches for the servers' certificates; undefined: the system's roots. */
+  readonly caFile: string | undefined;
   readonly random: Random;
 };
 
@@ -51,12 +52,13 @@ export function createConsulBoard(options: ConsulBoardOptions): Board {
     looks: false,
     ttl: options.ttl,
     ask: (order) => board.ask(order),
-    close: () => options.client.close(),
+    close: () => board.close(),
   };
 }
 
 class ConsulBoard {
   readonly #options: ConsulBoardOptions;
+  readonly #client: StoreClient;
   readonly #keyPath: string;
   #turn: EndpointTurn = firstTurn;
   #session: string | undefined;
@@ -65,8 +67,15 @@ class ConsulBoard {
 
   constructor(options: ConsulBoardOptions) {
     this.#options = options;
+    const { caFile } = options;
+    const tls = { caFile, certificateFile: undefined, keyFile: undefined, serverName: undefined, verify: true };
+    this.#client = new StoreClient(caFile === undefined ? undefined : tls);
     const key = `${options.prefix}${options.address}`;
     this.#keyPath = `/v1/kv/${key.split("/").map(encodeURIComponent).join("/")}`;
+  }
+
+  close(): void {
+    this.#client.close();
   }
 
   async ask(order: BoardOrder): Promise<BoardAnswer> {
@@ -129,12 +138,14 @@ class ConsulBoard {
     const before = isDown(tree);
     if (before === down) return { type: "done" };
     if (!down && !this.#downIsOurs) return { type: "done", note: "leaves it down, as somebody has set it" };
-    const value = tree === undefined ? withDown(this.#options.value, down) : JSON.stringify({ ...tree, down: down ? 1 : 0 });
+    const value =
+      tree === undefined ? withDown(this.#options.value, down) : JSON.stringify({ ...tree, down: down ? 1 : 0 });
     // A write without `acquire` leaves the lock as it is; `cas` keeps what somebody wrote a moment ago.
     const said = await this.#call({ method: "PUT", path: `${this.#keyPath}?cas=${seen.index}`, body: value });
     if (!said.ok) return { type: "failed", detail: said.failure.detail };
     if (said.value.status !== 200) return refusal(said.value, `key_prefix "${this.#options.prefix}" write`);
-    if (said.value.body.trim() !== "true") return { type: "failed", detail: "the entry was changed by somebody meanwhile" };
+    if (said.value.body.trim() !== "true")
+      return { type: "failed", detail: "the entry was changed by somebody meanwhile" };
     this.#downIsOurs = down;
     return { type: "done" };
   }
@@ -190,7 +201,7 @@ class ConsulBoard {
 
   /** Asks each server at most once. Only what Consul itself says to the question is an answer. */
   async #call({ method, path, body }: Call): Promise<Result<StoreAnswer>> {
-    const { endpoints, tokenFile, client, random } = this.#options;
+    const { endpoints, tokenFile, random } = this.#options;
     const token = readToken(tokenFile);
     if (!token.ok) return token;
     const headers: Record<string, string> = { accept: "application/json", "user-agent": "evenkeel" };
@@ -199,7 +210,7 @@ class ConsulBoard {
     for (let asked = 0; asked < endpoints.length; asked++) {
       const endpoint = endpoints[this.#turn.at] ?? "";
       const request = { endpoint, method, path, headers, body, timeout: requestTimeout, hold: 0 } as const;
-      last = await new Promise<Result<StoreAnswer>>((resolve) => client.ask(request, resolve));
+      last = await new Promise<Result<StoreAnswer>>((resolve) => this.#client.ask(request, resolve));
       const isAnswer = last.ok && (last.value.status < 500 || /invalid session/i.test(last.value.body));
       if (isAnswer) {
         this.#turn = turnAnswered(this.#turn);
@@ -224,7 +235,10 @@ function refusal({ status, body }: StoreAnswer, rule: string): BoardAnswer {
 }
 
 /** A refusal on its way through a Result; `told` is the way back. */
-function failedBy(answer: BoardAnswer): { readonly ok: false; readonly failure: Extract<Result<never>, { ok: false }>["failure"] } {
+function failedBy(answer: BoardAnswer): {
+  readonly ok: false;
+  readonly failure: Extract<Result<never>, { ok: false }>["failure"];
+} {
   const detail = "detail" in answer ? answer.detail : "";
   return bad({ code: `register.${answer.type}`, origin: "target", retrySafe: true, detail });
 }
