@@ -59,6 +59,7 @@ const statuses: Readonly<Record<string, number>> = {
   "target.lease.held": 409,
   "target.limit": 409,
   "target.precondition": 412,
+  "node.starting": 503,
   "node.draining": 503,
   // RFC 4918 section 11.5: the method could not be performed, since what it needs stored cannot be stored.
   "state.unwritable": 507,

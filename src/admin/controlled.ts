@@ -34,7 +34,7 @@ export type ControlledTargets = {
   /**
    * Resolves when the order is kept on disk and in force in every worker (`settled`), or after 30 s. Codes: pool.unknown,
    * target.unknown, target.address, target.owned, target.lease.held, target.limit, target.precondition, state.unwritable,
-   * node.draining.
+   * node.starting, node.draining.
    */
   orderTarget(what: TargetOrdered): Promise<Result<TargetOutcome>>;
 };

@@ -1,83 +1,24 @@
-// `evenkeel register` with real balancers, a real Consul and real services: a target is there when its check passes and for as
-// long as somebody renews it, it leaves without a failed request, and nothing is left of a service whose registration was killed.
+// `evenkeel register` with real balancers and real services: a target is there when its check passes and for as long as
+// somebody renews it, it leaves without a failed request, and nothing is left of a service whose registration was killed.
 
 import assert from "node:assert/strict";
 import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { consulMissing, startConsul } from "./consul-kit.ts";
-import { type Balancer, listener, pool, startBalancer, startEcho } from "./http-kit.ts";
-import {
-  ask,
-  evenkeel,
-  freePort,
-  isAlive,
-  type Program,
-  type Scope,
-  startProgram,
-  temporaryDirectory,
-  until,
-} from "./kit.ts";
+import { listener, pool, startBalancer, startEcho } from "./http-kit.ts";
+import { ask, evenkeel, freePort, isAlive, temporaryDirectory, until } from "./kit.ts";
 import { startLoad } from "./load-kit.ts";
-
-type Node = { readonly balancer: Balancer; readonly port: number };
-
-/** A balancer with one pool, which has these targets from its file. */
-async function startNode(
-  t: Scope,
-  more: { readonly targets?: readonly number[]; readonly app?: object } = {},
-): Promise<Node> {
-  const port = await freePort();
-  const app = { ...pool(more.targets ?? []), ...more.app };
-  const balancer = await startBalancer(t, { listeners: { web: listener(port, [{ pool: "app" }]) }, pools: { app } });
-  return { balancer, port };
-}
-
-const sockets = (nodes: readonly Node[]) => nodes.flatMap(({ balancer }) => ["--socket", balancer.socket]);
-
-/** `evenkeel register app/127.0.0.1:PORT`, with a demo server as its service unless there is another. */
-function startRegister(t: Scope, port: number, args: readonly string[], command = echo(port)): Program {
-  const options = ["--check", "tcp", "--interval", "100ms", ...args];
-  return startProgram(t, evenkeel, ["register", `app/127.0.0.1:${port}`, ...options, "--", ...command], {
-    graceMs: 15_000,
-  });
-}
-
-function echo(port: number): readonly string[] {
-  return [evenkeel, "echo", "--http", String(port), "--name", `s${port}`];
-}
-
-type View = {
-  readonly desired: { readonly intent: string; readonly weight: number };
-  readonly lease?: { readonly holder: string };
-};
-
-/** What a balancer says of the target; undefined: it has none. */
-async function shown({ balancer }: Node, port: number): Promise<View | undefined> {
-  const { status, body } = await ask({ socketPath: balancer.socket, path: `/v1/pools/app/targets/127.0.0.1:${port}` });
-  return status === 404 ? undefined : JSON.parse(body);
-}
-
-async function intentOf(node: Node, port: number): Promise<string | undefined> {
-  return (await shown(node, port))?.desired.intent;
-}
-
-const isUp = async (nodes: readonly Node[], port: number) =>
-  (await Promise.all(nodes.map((node) => intentOf(node, port)))).every((intent) => intent === "up");
-
-const isGone = async (nodes: readonly Node[], port: number) =>
-  (await Promise.all(nodes.map((node) => shown(node, port)))).every((view) => view === undefined);
-
-async function servicePid(register: Program): Promise<number> {
-  const told = await until(
-    "the service's process",
-    () => /runs as process (\d+)/.exec(register.stderr()) ?? undefined,
-    {
-      onTimeout: register.stderr,
-    },
-  );
-  return Number(told[1]);
-}
+import {
+  intentOf,
+  isGone,
+  isUp,
+  type Node,
+  servicePid,
+  shown,
+  sockets,
+  startNode,
+  startRegister,
+} from "./register-kit.ts";
 
 test("a service is put up on every balancer when its check passes, and taken out while it fails", async (t) => {
   const nodes = await Promise.all([startNode(t), startNode(t)]);
@@ -91,7 +32,8 @@ test("a service is put up on every balancer when its check passes, and taken out
   await until("the target on both", () => isUp(nodes, port), { onTimeout: register.stderr });
   for (const node of nodes) {
     assert.equal((await shown(node, port))?.desired.weight, 3);
-    assert.equal((await ask({ port: node.port })).body.trim(), `s${port}`);
+    // What is desired is shown a moment before every worker has it.
+    await until("an answer of it", async () => (await ask({ port: node.port })).body.trim() === `s${port}`);
   }
   rmSync(flag);
   await until("it being out on both", async () => {
@@ -227,45 +169,43 @@ test("a balancer that is down keeps no other from having the target, and has it 
   assert.ok(await isGone([stays, third], port));
 });
 
-test("Consul: an entry for as long as its session is renewed", { skip: consulMissing }, async (t) => {
-  const consul = await startConsul(t, { servers: 1 });
-  const [server] = consul.servers;
-  assert.ok(server !== undefined);
-  const prefix = "upstreams/app/";
-  const source = { type: "consul", endpoints: consul.endpoints, prefix };
-  const node = await startNode(t, { app: { targets: {}, source } });
-  const options = ["--consul", server.endpoint, "--drain-for", "300ms"];
-  const key = async (port: number) => {
-    const { status, body } = await server.ask("GET", `/v1/kv/${prefix}127.0.0.1:${port}`);
-    if (status === 404) return undefined;
-    const entry = JSON.parse(body)[0];
-    return { session: String(entry.Session), value: JSON.parse(Buffer.from(entry.Value, "base64").toString()) };
-  };
-  const killedPort = await freePort();
-  const killed = startRegister(t, killedPort, options);
+test("a registration that stood still keeps its service, and puts it up again", async (t) => {
+  const node = await startNode(t);
   const port = await freePort();
-  const register = startRegister(t, port, [...options, "--weight", "2"]);
-  await until("both targets", async () => (await isUp([node], port)) && (await isUp([node], killedPort)), {
-    onTimeout: () => register.stderr() + killed.stderr(),
-  });
-  killed.signal("SIGKILL");
-  const killedAt = performance.now();
-  const before = await key(port);
-  assert.deepEqual(before?.value, { weight: 2, max_fails: 2, fail_timeout: 10, down: 0, backup: 0 });
-  assert.equal((await server.ask("PUT", `/v1/session/destroy/${before.session}`)).status, 200);
-  // The next renewal finds that it is lost.
-  const after = await until("a new session with the key", async () => {
-    const now = await key(port);
-    return now !== undefined && now.session !== before.session ? now : undefined;
-  });
-  assert.equal(after.value.weight, 2);
-  await until("the target being back", () => isUp([node], port));
-  register.signal("SIGTERM");
-  await until("the balancer seeing that it drains", async () => (await intentOf(node, port)) === "down");
-  assert.equal((await register.exited()).code, 0, register.stderr());
-  assert.equal(await key(port), undefined);
-  await until("the balancer seeing it gone", () => isGone([node], port));
-  await until("the end of the killed one's session", () => isGone([node], killedPort), { timeoutMs: 30_000 });
-  const lastedMs = performance.now() - killedAt;
-  assert.ok(lastedMs < 25_000, `${lastedMs} ms: Consul takes up to twice its least TTL`);
+  const register = startRegister(t, port, [...sockets([node]), "--ttl", "1s"]);
+  const pid = await servicePid(register);
+  await until("the target", () => isUp([node], port), { onTimeout: register.stderr });
+  const stoppedAt = performance.now();
+  register.signal("SIGSTOP");
+  t.after(() => register.signal("SIGCONT"));
+  await until("the end of its lease", () => isGone([node], port));
+  // Longer than services of a role may go on without word of their supervisor.
+  await until("more than five seconds", () => performance.now() - stoppedAt > 6_000);
+  register.signal("SIGCONT");
+  await until("the target being back", () => isUp([node], port), { onTimeout: register.stderr });
+  assert.ok(isAlive(pid));
+});
+
+test("signals other than the ones to stop are the service's, and so is what it prints", async (t) => {
+  const node = await startNode(t);
+  const script =
+    "trap 'echo hup' HUP; trap 'echo usr1' USR1; trap 'exit 5' USR2; echo ready; while :; do sleep 0.1; done";
+  const command = ["/bin/sh", "-c", script];
+  const register = startRegister(t, await freePort(), [...sockets([node]), "--check", "command:false"], command);
+  for (const [signal, printed] of [
+    ["SIGHUP", "ready\n"],
+    ["SIGUSR1", "ready\nhup\n"],
+    ["SIGUSR2", "ready\nhup\nusr1\n"],
+  ] as const) {
+    await until(printed, () => register.stdout() === printed, { onTimeout: register.stderr });
+    register.signal(signal);
+  }
+  assert.equal((await register.exited()).code, 5, register.stderr());
+});
+
+test("a command that does not exist is an error at once", async (t) => {
+  const node = await startNode(t);
+  const register = startRegister(t, await freePort(), [...sockets([node]), "--restart"], ["/nowhere/server"]);
+  assert.equal((await register.exited()).code, 1);
+  assert.match(register.stderr(), /could not be run: ENOENT/);
 });

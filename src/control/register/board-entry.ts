@@ -20,8 +20,8 @@ export type EntryRules = {
 
 export type EntryState = {
   readonly wanted: Wanted;
-  /** As far as we know. `unsure`: an answer did not come. */
-  readonly has: "nothing" | "unsure" | "up" | "drain" | "down";
+  /** As far as we know. `unsure`: whether it was put up, no answer said; `there`: no answer said with which intent. */
+  readonly has: "nothing" | "unsure" | "there" | "up" | "drain" | "down";
   /** Under way; there is one at a time. */
   readonly asked: BoardOrder | undefined;
   readonly askedAt: Milliseconds;
@@ -171,7 +171,7 @@ function takeAnswer(rules: EntryRules, before: EntryState, answer: BoardAnswer, 
     }
     case "failed": {
       const failures = state.failures + 1;
-      const has = order?.type === "put" || order?.type === "intent" ? "unsure" : state.has;
+      const has = order?.type === "put" ? "unsure" : order?.type === "intent" ? "there" : state.has;
       const delay = backoff(rules, failures, at);
       return trouble(rules, { ...state, has, failures }, { text: answer.detail, delay }, at);
     }
