@@ -67,9 +67,10 @@ function eachOnce<T>(list: readonly T[]): T[] {
 
 /** keepalived's order: what is for the event first, then what is for any (vrrp_notify.c). */
 function buildCommands(file: NotifyFile, event: NotifyEvent): NotifyCommand[] {
-  const { user, timeout = commandTimeout } = file;
-  const list = [...(file[event] ?? []), ...(file.any ?? [])];
-  return list.map((command) => ({ command, appendState: true, user, timeout }));
+  const { user, timeout = commandTimeout, appendState } = file;
+  const own = (file[event] ?? []).map((command) => ({ command, appendState, user, timeout }));
+  const any = (file.any ?? []).map((command) => ({ command, appendState: true, user, timeout }));
+  return [...own, ...any];
 }
 
 function buildEmail(file: NonNullable<NotifyFile["email"]>): Email {

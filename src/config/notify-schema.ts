@@ -46,14 +46,19 @@ const webhook = z.strictObject({
   events,
 });
 
-const perEvent = "with `INSTANCE name STATE priority` appended, as keepalived does";
+const perEvent = "with `INSTANCE name STATE priority` appended";
 
 export const notifyFile = z.strictObject({
   active: commands().optional().describe(`Run when the addresses came here, ${perEvent} (STATE is MASTER).`),
   backup: commands().optional().describe(`Run when another node has them, ${perEvent} (BACKUP).`),
   fault: commands().optional().describe(`Run when this node cannot take part, ${perEvent} (FAULT).`),
   stop: commands().optional().describe(`Run when the program stops, ${perEvent} (STOP).`),
-  any: commands().optional().describe(`Run on each of these, after their own, ${perEvent}.`),
+  any: commands().optional().describe(`Run on each of these, after their own, always ${perEvent}.`),
+  appendState: flag()
+    .prefault(true)
+    .describe(
+      "`false`: commands of `active`, `backup`, `fault` and `stop` get no words appended, as keepalived has it.",
+    ),
   user: userName().optional().describe("Who runs the commands; by default the program's own user."),
   timeout: positive.optional().describe("After which a command is killed and the next one runs; by default 30s."),
   fifo: filePath.optional().describe('A named pipe that gets a line for each change: `INSTANCE "VI_1" MASTER 100`.'),

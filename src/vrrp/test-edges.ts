@@ -37,7 +37,7 @@ export const testLink: LinkEntry = {
   hardwareType: 1,
   mac: "02:00:00:00:00:01",
   mtu: 1500,
-  flags: 0x10001,
+  flags: 0x10041,
 };
 
 export function testAddress(address: string, more: Partial<AddressEntry> = {}): AddressEntry {

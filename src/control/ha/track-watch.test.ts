@@ -163,10 +163,10 @@ test("an interface is up with its carrier only", () => {
     const { verdict, code } = judgeInterface("eth0", { list });
     return `${verdict} ${code}`;
   };
-  assert.equal(codeOf(link("eth0", 0x10001)), "passed interface.up");
+  assert.equal(codeOf(link("eth0", 0x10041)), "passed interface.up");
   assert.equal(codeOf(link("eth0", 0x1)), "failed interface.noCarrier");
   assert.equal(codeOf(link("eth0", 0)), "failed interface.down");
-  assert.equal(codeOf(link("eth1", 0x10001)), "failed interface.missing");
+  assert.equal(codeOf(link("eth1", 0x10041)), "failed interface.missing");
   const asked = judgeInterface("eth0", { failure: { code: "netlink.unanswered", detail: "late" } });
   assert.equal(asked.verdict, "unable");
 });

@@ -93,12 +93,16 @@ export type LinkEntry = {
   readonly flags: number;
 };
 
-export const linkFlag = { up: 0x1, loopback: 0x8, noArp: 0x80, lowerUp: 0x10000 } as const;
+export const linkFlag = { up: 0x1, loopback: 0x8, running: 0x40, noArp: 0x80, lowerUp: 0x10000 } as const;
 export const ethernetHardware = 1;
 
-/** Switched on and with a carrier. */
+/**
+ * Switched on, with a carrier, and ready to send. The carrier's flag falls at once when the cable is cut; that it is ready
+ * comes up to a second after the carrier is back (RFC 2863's operational state, net/core/link_watch.c), and whatever is
+ * sent before that is thrown away without an error.
+ */
 export function isLinkUp(link: LinkEntry): boolean {
-  const wanted = linkFlag.up | linkFlag.lowerUp;
+  const wanted = linkFlag.up | linkFlag.running | linkFlag.lowerUp;
   return (link.flags & wanted) === wanted;
 }
 
