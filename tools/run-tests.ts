@@ -1,6 +1,5 @@
 // The test runner: `npm test` runs every test file, `npm run test:unit` those that need no root and no Debian package.
-// Each file is a process of its own; unit tests two at a time, end-to-end tests alone, since they measure and share the
-// machine. The last line printed is always `N passed, N failed, N skipped`. It must not call a run good that ran
+// Each file is a process of its own; two run at a time, but for those that measure times (`*.alone.test.ts`). The last line printed is always `N passed, N failed, N skipped`. It must not call a run good that ran
 // nothing, left processes behind or, under CI=true, skipped something.
 
 import { dirname, resolve } from "node:path";
@@ -17,8 +16,8 @@ const usage = `usage: node tools/run-tests.ts [--unit] [--timeout SECONDS] [--ro
   --timeout   limit for one file, instead of 60 s (unit) and 300 s (end to end)
   --root      another tree than this checkout`;
 
-const limitMs: Record<TestKind, number> = { unit: 60_000, endToEnd: 300_000 };
-const unitFilesAtOnce = 2;
+const limitMs: Record<TestKind, number> = { unit: 60_000, endToEnd: 300_000, alone: 300_000 };
+const filesAtOnce = 2;
 /** How long a file's children may take to end after it. */
 const leftoverPatienceMs = 2_000;
 
@@ -56,9 +55,21 @@ async function main(): Promise<number> {
   endWithSignals(todo.running);
 
   const files = findTestFiles(root, positionals).filter((file) => !values.unit || file.kind === "unit");
-  const unit = files.filter((file) => file.kind === "unit");
-  const endToEnd = files.filter((file) => file.kind === "endToEnd");
-  const reports = [...(await runTogether(unit, todo)), ...(await runAlone(endToEnd, todo))];
+  const reports: FileReport[] = [];
+  for (const kind of ["unit", "endToEnd"] as const) {
+    reports.push(
+      ...(await runTogether(
+        files.filter((file) => file.kind === kind),
+        todo,
+      )),
+    );
+  }
+  reports.push(
+    ...(await runAlone(
+      files.filter((file) => file.kind === "alone"),
+      todo,
+    )),
+  );
 
   const totals = totalsOf(reports);
   for (const line of closingLines(reports)) say(line);
@@ -86,7 +97,7 @@ async function runTogether(files: readonly TestFile[], todo: Run): Promise<reado
       for (const line of lines) todo.say(line);
     }
   };
-  await Promise.all(Array.from({ length: unitFilesAtOnce }, takeTurns));
+  await Promise.all(Array.from({ length: filesAtOnce }, takeTurns));
   return reports;
 }
 

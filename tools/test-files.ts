@@ -4,8 +4,11 @@
 import { readdirSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 
-/** `unit` needs no root and no Debian package; `endToEnd` starts real programs and runs one file at a time. */
-export type TestKind = "unit" | "endToEnd";
+/**
+ * `unit` needs no root and no Debian package; `endToEnd` starts real programs; `alone` (`*.alone.test.ts`) does so as well
+ * and measures times, in which no other file may run.
+ */
+export type TestKind = "unit" | "endToEnd" | "alone";
 
 export type TestFile = {
   readonly kind: TestKind;
@@ -18,7 +21,7 @@ export type TestFile = {
 const notOurs = new Set(["node_modules", ".git", ".evenkeel"]);
 
 /**
- * All `*.test.ts` under `root`, unit tests first, each kind in the order of names. Empty filters take every file;
+ * All `*.test.ts` under `root`, by kind and then in the order of names. Empty filters take every file;
  * otherwise a file is taken when its name contains one of them.
  */
 export function findTestFiles(root: string, filters: readonly string[]): readonly TestFile[] {
@@ -30,12 +33,20 @@ export function findTestFiles(root: string, filters: readonly string[]): readonl
       if (entry.isDirectory()) look(path);
       else if (entry.isFile() && entry.name.endsWith(".test.ts")) {
         const name = relative(root, path).split(sep).join("/");
-        found.push({ kind: name.startsWith("test/e2e/") ? "endToEnd" : "unit", path, name });
+        found.push({ kind: kindOf(name), path, name });
       }
     }
   };
   look(root);
   return found
     .filter((file) => filters.length === 0 || filters.some((filter) => file.name.includes(filter)))
-    .sort((a, b) => (a.kind === b.kind ? (a.name < b.name ? -1 : 1) : a.kind === "unit" ? -1 : 1));
+    .sort((a, b) => kinds.indexOf(a.kind) - kinds.indexOf(b.kind) || (a.name < b.name ? -1 : 1));
+}
+
+/** In the order in which they run. */
+const kinds: readonly TestKind[] = ["unit", "endToEnd", "alone"];
+
+function kindOf(name: string): TestKind {
+  if (!name.startsWith("test/e2e/")) return "unit";
+  return name.endsWith(".alone.test.ts") ? "alone" : "endToEnd";
 }

@@ -217,3 +217,21 @@ test("a change whose tag is not the one that stands is refused with 412, and cha
   const shown = JSON.parse((await api(balancer, "GET", path)).body);
   assert.equal(shown.weight, one.status === 200 ? 5 : 6);
 });
+
+test("a worker that is killed is an event, with its process, its end and its next start", async (t) => {
+  const balancer = await startBalancer(t, config(await freePort()));
+  const pid = (await balancer.status()).workers[0]?.pid ?? 0;
+  assert.ok(pid > 1);
+  process.kill(pid, "SIGKILL");
+  await balancer.logged("worker ended unasked");
+  const { body } = await ask({
+    socketPath: balancer.socket,
+    path: "/v1/events?since=0",
+    headers: { accept: "application/json" },
+  });
+  const ended = Object(JSON.parse(body)).events.find((event: { type: string }) => event.type === "worker.ended");
+  assert.deepEqual(
+    [ended?.who, ended?.subject, ended?.after],
+    ["evenkeel", { worker: "0" }, { pid, code: null, signal: "SIGKILL", restartInMs: 0 }],
+  );
+});
