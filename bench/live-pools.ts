@@ -53,6 +53,8 @@ function hostOf(index: number): string {
   return `127.0.${1 + (index >> 7)}.${1 + (index & 127)}`;
 }
 
+const idleTargets = new Map<string, Target>();
+
 /** All the weight at one target. */
 function poolOf(size: number, at: number, port: number, balance: Balance): Pool {
   const rules = {
@@ -63,9 +65,14 @@ function poolOf(size: number, at: number, port: number, balance: Balance): Pool 
     slowStart: 0,
     intent: "up",
   } as const;
+  // A target that stays as it was is the same object, as the registry has it.
   const targets = Array.from({ length: size }, (_, index): Target => {
     const host = hostOf(index);
-    return { address: `${host}:${port}`, host, port, weight: index === at ? 1 : 0, ...rules };
+    const made = (weight: number) => ({ address: `${host}:${port}`, host, port, weight, ...rules });
+    if (index === at) return made(1);
+    const idle = idleTargets.get(`${host}:${port}`) ?? made(0);
+    idleTargets.set(idle.address, idle);
+    return idle;
   });
   const pool = { name: "app", balance, targets, source: undefined, slowStart: 0, healthCheck: undefined };
   return { ...pool, idleConnectionsMax: 4, idleTimeout: 30_000 };
@@ -100,7 +107,7 @@ async function startFleet(pool: Pool): Promise<WorkerFleet> {
   const workerPath = fileURLToPath(new URL("../src/worker/main.ts", import.meta.url));
   const fleet = new WorkerFleet(
     { workerPath, log, clock: () => performance.now(), slots: undefined, heartbeat: undefined },
-    { unhealthy: () => [], reported: quiet, passive: quiet, workerEnded: quiet, allGone: quiet },
+    { unhealthy: () => [], reported: quiet, passive: quiet, workerEnded: quiet, crashed: quiet, allGone: quiet },
     first,
   );
   const planned = planSockets([], first.listeners, 1);

@@ -24,6 +24,8 @@ export type StreamSource = {
 export type AnswerBody =
   | { readonly kind: "json"; readonly value: unknown }
   | { readonly kind: "text"; readonly text: string }
+  /** A long text that is made while it leaves: between two pieces others have their turn, and none is made ahead. */
+  | { readonly kind: "pieces"; readonly pieces: Iterator<string, void> }
   /** Goes on until the reader or the program ends. Not opened for HEAD. */
   | { readonly kind: "stream"; readonly open: (sink: StreamSink) => StreamSource };
 
@@ -39,6 +41,10 @@ export function json(status: number, value: unknown, headers: Readonly<Record<st
 
 export function text(status: number, contentType: string, content: string): AdminAnswer {
   return { status, headers: { "content-type": contentType }, body: { kind: "text", text: content } };
+}
+
+export function longText(contentType: string, pieces: Iterator<string, void>): AdminAnswer {
+  return { status: 200, headers: { "content-type": contentType }, body: { kind: "pieces", pieces } };
 }
 
 /** A problem document. */
@@ -59,9 +65,14 @@ const statuses: Readonly<Record<string, number>> = {
   "target.lease.held": 409,
   "target.limit": 409,
   "target.precondition": 412,
+  "release.record": 400,
+  "release.record.size": 413,
+  "release.held": 409,
+  "release.lost": 409,
   "node.starting": 503,
   "node.draining": 503,
   // RFC 4918 section 11.5: the method could not be performed, since what it needs stored cannot be stored.
+  "state.inUse": 507,
   "state.unwritable": 507,
 };
 

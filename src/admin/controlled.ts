@@ -6,6 +6,7 @@ import type { EventLog } from "../control/event-log.ts";
 import type { HaStatus } from "../control/ha/high-availability.ts";
 import type { NodeMetrics } from "../control/metrics.ts";
 import type { NodeStatus } from "../control/node-status.ts";
+import type { KeptRelease, ReleaseOrder } from "../control/release/release-book.ts";
 import type { PoolSourceStatus } from "../control/source-watches.ts";
 import type { ReloadOutcome } from "../control/supervisor.ts";
 import type { TargetExplanation } from "../control/target-explanation.ts";
@@ -31,12 +32,21 @@ export type ControlledTargets = {
   explainTarget(pool: string, address: string): TargetExplanation | undefined;
   sources(): readonly PoolSourceStatus[];
   status(): Promise<NodeStatus>;
+  /** Resolves when what is desired of a pool now is in force in every worker and the kernel (`settled`), or after 30 s. */
+  settled(pool: string): Promise<{ readonly generation: number; readonly settled: boolean }>;
   /**
    * Resolves when the order is kept on disk and in force in every worker (`settled`), or after 30 s. Codes: pool.unknown,
    * target.unknown, target.address, target.owned, target.lease.held, target.limit, target.precondition, state.unwritable,
    * node.starting, node.draining.
    */
   orderTarget(what: TargetOrdered): Promise<Result<TargetOutcome>>;
+};
+
+/** What it needs of the releases that are kept here. */
+export type ControlledReleases = {
+  releases(): readonly KeptRelease[];
+  /** Codes: release.held, release.lost, release.record, state.unwritable, node.starting. */
+  orderRelease(pool: string, order: ReleaseOrder, by: string): Promise<Result<KeptRelease>>;
 };
 
 export type TargetOrdered = {
@@ -57,7 +67,8 @@ export type TargetOutcome = {
 };
 
 export type Controlled = ControlledVips &
-  ControlledTargets & {
+  ControlledTargets &
+  ControlledReleases & {
     readonly generation: number;
     readonly state: NodeStatus["state"];
     readonly events: EventLog;

@@ -11,7 +11,7 @@ import { durationBounds } from "../state/slot-durations.ts";
 export const pieceLength = 256 * 1024;
 
 /** The whole text, in pieces. */
-export function* metricsPieces({ families }: NodeMetrics): Generator<string> {
+export function* metricsPieces({ families }: NodeMetrics): Generator<string, void> {
   const labels = new LabelTexts();
   let piece = "";
   for (const family of families) {

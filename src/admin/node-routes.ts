@@ -2,9 +2,9 @@
 // The change's way.
 
 import type { NodeStatus } from "../control/node-status.ts";
-import { type AdminAnswer, failed, json, text } from "./answer.ts";
+import { type AdminAnswer, failed, json, longText } from "./answer.ts";
 import { matchesTag } from "./entity-tag.ts";
-import { formatMetrics } from "./metrics.ts";
+import { metricsPieces } from "./metrics.ts";
 import type { Call, Route } from "./route-table.ts";
 import { viewStatus } from "./status-view.ts";
 
@@ -91,7 +91,7 @@ export const nodeRoutes: readonly Route[] = [
     path: "/metrics",
     operations: {
       GET: {
-        endpoint: async ({ controlled }) => text(200, metricsType, formatMetrics(await controlled.metrics())),
+        endpoint: async ({ controlled }) => longText(metricsType, metricsPieces(await controlled.metrics())),
         summary: "Counters and gauges as Prometheus reads them",
         query: "any",
         answers: { 200: ["the metrics", metricsType] },

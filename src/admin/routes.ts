@@ -8,6 +8,7 @@ import { kvRoutes } from "./kv-routes.ts";
 import { nodeRoutes } from "./node-routes.ts";
 import { describeApi } from "./openapi.ts";
 import { poolRoutes } from "./pool-routes.ts";
+import { releaseRoutes } from "./release-routes.ts";
 import {
   type AdminContext,
   type AdminRequest,
@@ -27,6 +28,7 @@ const describedRoutes: readonly Route[] = [
   ...targetRoutes,
   ...eventRoutes,
   ...vipRoutes,
+  ...releaseRoutes,
   ...upstreamPageRoutes,
   ...kvRoutes,
 ];

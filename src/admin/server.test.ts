@@ -100,6 +100,18 @@ test("over TCP nothing but a good token opens, and a token that is taken out is 
     assert.equal((await ask({ port }, "GET", path)).status, 401);
 });
 
+test("a script's token for Consul opens the entries that it knows, and nothing else", async (t) => {
+  const { node, port, tokens } = await start(t);
+  const { token, line } = createToken("deploy", "write");
+  writeFileSync(tokens, line, { mode: 0o600 });
+  const headers = { "x-consul-token": token };
+  const key = "/v1/kv/upstreams/app/10.0.0.1:80";
+  const put = await ask({ port }, "PUT", key, headers, '{"weight":2}');
+  assert.deepEqual([put.status, put.text.trim(), node.ordered[0]?.by], [200, "true", "token:deploy"]);
+  assert.equal((await ask({ port }, "PUT", key, { "x-consul-token": "another" }, "{}")).status, 401);
+  assert.equal((await ask({ port }, "GET", "/v1/config", headers)).status, 401);
+});
+
 test("over TCP a foreign Host and a browser's Origin are refused, with a good token too", async (t) => {
   const { port, tokens } = await start(t);
   const { token, line } = createToken("deploy", "write");
@@ -211,4 +223,32 @@ test("a place that is taken is a failure that names it, and nothing stays open",
   );
   const error = await new Promise<NodeJS.ErrnoException>((resolve) => connect(socketPath).once("error", resolve));
   assert.match(String(error.code), /ENOENT|ECONNREFUSED/);
+});
+
+test("the metrics leave in pieces, whole, and none is made for a reader that takes none or is gone", async (t) => {
+  let made = 0;
+  const labels: readonly string[] = ["x".repeat(1_000)];
+  const samples = Array.from({ length: 20_000 }, () => ({
+    labels,
+    get value() {
+      made++;
+      return 1;
+    },
+  }));
+  const metric = { name: "evenkeel_test", type: "gauge", help: "A test.", labels: ["one"] } as const;
+  const families = [{ metric, samples, histograms: [] }];
+  const { socketPath } = await start(t, { metrics: () => Promise.resolve({ families }) });
+  const slow = connect(socketPath).on("error", () => {});
+  slow.write("GET /metrics HTTP/1.1\r\nhost: x\r\n\r\n");
+  await new Promise((resolve) => slow.once("readable", resolve));
+  // Others have their turn meanwhile, and what the slow one does not take is not made.
+  for (let turn = 0; turn < 20; turn++) {
+    assert.equal((await ask({ socketPath }, "GET", "/livez")).status, 200);
+  }
+  assert.ok(made < samples.length / 2, `${made} lines`);
+  slow.destroy();
+  const whole = await ask({ socketPath }, "GET", "/metrics");
+  assert.deepEqual([whole.status, whole.headers["content-length"]], [200, undefined]);
+  assert.equal(whole.text.split("\n").length, samples.length + 3);
+  assert.equal((await ask({ socketPath }, "HEAD", "/metrics")).text, "");
 });

@@ -26,6 +26,8 @@ const requestTimeoutMs = 10_000;
 /** How long an answer under way may take once the program ends. */
 const closeTimeoutMs = 1_000;
 const followersTickMs = 1_000;
+/** Where requests of Consul's API are answered. */
+const consulPath = "/v1/kv/";
 
 export type AdminServerOptions = {
   /** Where, see claimSocketPath for the unix socket's path. */
@@ -92,7 +94,8 @@ function openTcpServer(
 ): Promise<Result<Server>> {
   const tokens = new TokenFile(tokenFile, log);
   const server = createDoor(context, log, async (request, path) => {
-    const { host, origin, authorization } = request.headers;
+    const { host, origin } = request.headers;
+    const authorization = request.headers.authorization ?? consulToken(request, path);
     const method = request.method ?? "GET";
     const knock = { method, host, origin, authorization, open: isOpen(method, path) };
     const admitted = judgeKnock(knock, (token) => tokens.find(token));
@@ -100,6 +103,12 @@ function openTcpServer(
   });
   const name = `admin.http ${formatSocketAddress(bind)}`;
   return listenOn(server, { host: bind.host, port: bind.port }, { code: "admin.http.failed", name }, log);
+}
+
+/** Scripts that speak to Consul send their token in a header of its own. developer.hashicorp.com/consul/api-docs, authentication. */
+function consulToken(request: IncomingMessage, path: string): string | undefined {
+  const token = request.headers["x-consul-token"];
+  return typeof token === "string" && path.startsWith(consulPath) ? `Bearer ${token}` : undefined;
 }
 
 function createDoor(context: AdminContext, log: Log, door: Door): Server {
@@ -226,8 +235,28 @@ function write(request: IncomingMessage, response: ServerResponse, { status, hea
     response.on("error", () => response.destroy());
     return;
   }
+  if (body?.kind === "pieces") {
+    response.writeHead(status, { ...headers, ...always });
+    if (request.method === "HEAD") return void response.end();
+    writePieces(response, body.pieces);
+    return;
+  }
   const text = body === undefined ? undefined : body.kind === "json" ? `${JSON.stringify(body.value)}\n` : body.text;
   const length = text === undefined ? {} : { "content-length": Buffer.byteLength(text) };
   response.writeHead(status, { ...headers, ...always, ...length });
   response.end(request.method === "HEAD" ? undefined : text);
+}
+
+/** One piece a turn of the loop, and only while the reader takes them; what it leaves behind when it goes is not made. */
+function writePieces(response: ServerResponse, pieces: Iterator<string, void>): void {
+  const writeNext = () => {
+    if (response.destroyed) return;
+    const { done, value } = pieces.next();
+    if (done === true) response.end();
+    else if (response.write(value)) setImmediate(writeNext);
+    else response.once("drain", () => setImmediate(writeNext));
+  };
+  // What a reader's connection fails with is its own affair.
+  response.on("error", () => response.destroy());
+  writeNext();
 }

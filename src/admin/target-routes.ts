@@ -62,7 +62,10 @@ export const targetRoutes: readonly Route[] = [
       GET: {
         endpoint: showTarget,
         summary: "A target: what is desired of it and by whom, whether it takes work, and why not",
-        query: { work: "asks the workers how many exchanges, tunnels and flows it has now" },
+        query: {
+          work: "asks the workers how many exchanges, tunnels and flows it has now",
+          settled: "waits until what is desired is in force in every worker (30 s at most; then `settled` is false)",
+        },
         answers: {
           200: ["the target, with the tag of what is desired", target],
           404: ["there is no such pool or target", problem],
@@ -111,8 +114,11 @@ async function showTarget(call: Call): Promise<AdminAnswer> {
   const found = desired.find((one) => one.target.address === address);
   if (found === undefined) return failed(404, unknownTarget(pool, address));
   const view = viewTarget(controlled, pool, found);
+  // What is shown was desired before the question whether it is in force: that is what the answer is about.
+  const settled = query.has("settled") ? await controlled.settled(pool) : {};
   const work = query.has("work") ? workOf(await controlled.status(), pool, address) : undefined;
-  return json(200, work === undefined ? view : { ...view, work }, { etag: targetTag(found.target) });
+  const body = { ...view, ...settled };
+  return json(200, work === undefined ? body : { ...body, work }, { etag: targetTag(found.target) });
 }
 
 function putTarget(call: Call): AdminAnswer | Promise<AdminAnswer> {

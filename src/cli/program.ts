@@ -1,11 +1,13 @@
 // The command line as a whole: which commands there are, and how wrong use is told. Each command is a file of its own.
 
 import { Command, CommanderError } from "commander";
+import { addAdaptCommand } from "./adapt.ts";
 import { type CliIo, exitCodes } from "./cli-io.ts";
 import { addEchoCommand } from "./echo.ts";
 import { addEventsCommand } from "./events.ts";
 import { addExplainCommand } from "./explain.ts";
 import { addRegisterCommand } from "./register.ts";
+import { addReleaseCommand } from "./release.ts";
 import { addReloadCommand } from "./reload.ts";
 import { addRunCommand } from "./run.ts";
 import { addSchemaCommand } from "./schema.ts";
@@ -37,11 +39,13 @@ function buildProgram(io: CliIo): Command {
     .helpCommand("help [command]", "display help for a command");
   addRunCommand(program, io);
   addValidateCommand(program, io);
+  addAdaptCommand(program, io);
   addReloadCommand(program, io);
   addStatusCommand(program, io);
   addTargetCommand(program, io);
   addVipCommand(program, io);
   addRegisterCommand(program, io);
+  addReleaseCommand(program, io);
   addEventsCommand(program, io);
   addTokenCommand(program, io);
   addExplainCommand(program, io);

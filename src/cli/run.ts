@@ -1,4 +1,4 @@
-// `evenkeel run -c FILE`: the balancer itself. Wires the supervisor to what may ask something of it: signals and the admin
+// `evenkeel run -c FILE...`: the balancer itself. Wires the supervisor to what may ask something of it: signals and the admin
 // API. Exit 0 after a drain; 1 when it could not start, with every reason on stderr.
 
 import type { Socket } from "node:net";
@@ -9,15 +9,20 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import type { AdminServer } from "../admin/server.ts";
 import type { HeartbeatConfig } from "../control/heartbeat.ts";
+import type { AdapterName } from "../control/read-foreign.ts";
 import type { Supervisor } from "../control/supervisor.ts";
 import type { SlotsConfig } from "../control/worker-slots.ts";
 import { formatSocketAddress } from "../core/address.ts";
 import { type Log, type LogLevel, logLevels } from "../core/log.ts";
 import { type CliIo, type ExitCode, exitCodes } from "./cli-io.ts";
+import { adapterOption, configOption } from "./config-option.ts";
 import { programVersion } from "./version.ts";
 
 export type RunOptions = {
-  readonly configFile: string;
+  /** Several are one configuration. */
+  readonly configFiles: readonly string[];
+  /** Reads all of them; by default each is known by its name. */
+  readonly adapter?: AdapterName | undefined;
   readonly pidFile: string | undefined;
   readonly workerPath: string;
   /** Waits other than the usual ones. */
@@ -33,13 +38,15 @@ export function addRunCommand(program: Command, io: CliIo): void {
   program
     .command("run")
     .description("balance, in the foreground, until SIGTERM or SIGINT (SIGHUP reloads, SIGUSR1 reopens the logs)")
-    .requiredOption("-c, --config <file>", "configuration file (YAML or JSON)")
+    .addOption(configOption())
+    .addOption(adapterOption())
     .addOption(new Option("--log-level <level>", "least level to log").choices(logLevels).default("info"))
     .option("--pid-file <path>", "write the process id here once every worker serves")
-    .action(async (options: { config: string; logLevel: LogLevel; pidFile?: string }) => {
+    .action(async (options: { config: string[]; adapter?: AdapterName; logLevel: LogLevel; pidFile?: string }) => {
       const { openProgramLog } = await import("../io/program-log.ts");
       const code = await runNode({
-        configFile: options.config,
+        configFiles: options.config,
+        adapter: options.adapter,
         pidFile: options.pidFile === undefined ? undefined : resolve(options.pidFile),
         workerPath,
         log: openProgramLog(options.logLevel),
@@ -55,9 +62,11 @@ export async function runNode(options: RunOptions): Promise<ExitCode> {
   process.on("SIGHUP", () => {});
   process.on("SIGUSR1", () => {});
   const { loadConfig } = await import("../control/load-config.ts");
-  // Absolute, so that it means the same file on every reload.
-  const load = () => loadConfig(resolve(options.configFile));
-  const loaded = await loadConfig(options.configFile);
+  // Absolute, so that they mean the same files on every reload.
+  const { adapter } = options;
+  const paths = options.configFiles.map((file) => resolve(file));
+  const load = () => loadConfig(paths, { adapter });
+  const loaded = await loadConfig(options.configFiles, { adapter });
   for (const warning of loaded.warnings) options.log.warn("configuration", { warning });
   if (!loaded.ok) return refuse(options, loaded.problems);
 

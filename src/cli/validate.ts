@@ -3,15 +3,23 @@
 
 import type { Command } from "commander";
 import type { LoadedConfig } from "../control/load-config.ts";
+import type { AdapterName } from "../control/read-foreign.ts";
 import { type CliIo, exitCodes } from "./cli-io.ts";
+import { adapterOption, configOption } from "./config-option.ts";
 
-type ValidateOptions = { readonly config: string; readonly peer?: string; readonly elsewhere?: boolean };
+type ValidateOptions = {
+  readonly config: readonly string[];
+  readonly adapter?: AdapterName;
+  readonly peer?: string;
+  readonly elsewhere?: boolean;
+};
 
 export function addValidateCommand(program: Command, io: CliIo): void {
   program
     .command("validate")
-    .description("check a configuration file and print every problem in it")
-    .requiredOption("-c, --config <file>", "configuration file (YAML or JSON)")
+    .description("check a configuration and print every problem in it")
+    .addOption(configOption())
+    .addOption(adapterOption())
     .option("--peer <file>", "configuration of another node of the same virtual routers, to compare with")
     .option("--elsewhere", "the file is for another machine: don't look for its interfaces, programs and users here")
     .action((options: ValidateOptions) => validate(options, io));
@@ -20,8 +28,8 @@ export function addValidateCommand(program: Command, io: CliIo): void {
 async function validate(options: ValidateOptions, io: CliIo): Promise<void> {
   // Loaded here and not above: the decoder is the bulk of the program's start time, and most commands don't need it.
   const { loadConfig } = await import("../control/load-config.ts");
-  const own = tell(await loadConfig(options.config, { elsewhere: options.elsewhere ?? false }), io);
-  const { peer } = options;
+  const { adapter, peer } = options;
+  const own = tell(await loadConfig(options.config, { elsewhere: options.elsewhere ?? false, adapter }), io);
   if (peer === undefined) {
     if (own.ok) io.out("configuration is valid\n");
     return io.setExitCode(own.ok ? exitCodes.good : exitCodes.error);

@@ -17,6 +17,8 @@ export type DecodeOptions = {
   readonly file: string;
   readonly environment: Environment;
   readonly machine: Machine;
+  /** Where a path was said, when the text was made from files in another language. */
+  readonly locate?: Locate;
 };
 
 /** Warnings don't stop a configuration; both lists are in the order of the file. */
@@ -35,7 +37,7 @@ export type Decoded =
 /** Decodes the text of a configuration file. */
 export function decodeConfig(text: string, options: DecodeOptions): Decoded {
   const report = createReport(options.file);
-  const draft = readDraft(text, options.environment, report);
+  const draft = readDraft(text, options.environment, report, options.locate);
   if (draft !== undefined) validateDraft(draft, nodeOf(draft, options.machine));
   const warnings = sortProblems(report.warnings);
   if (draft === undefined || report.problems.length > 0) {

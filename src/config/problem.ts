@@ -78,9 +78,13 @@ export function formatPath(path: Path): string {
   return text;
 }
 
-/** In the order of the file; problems of one place keep the order in which they were found. */
+/** File by file as they first appear, each in its order; problems of one place keep the order in which they were found. */
 export function sortProblems(problems: readonly Problem[]): Problem[] {
-  return problems.toSorted((left, right) => left.line - right.line || left.column - right.column);
+  const files = [...new Set(problems.map(({ file }) => file))];
+  return problems.toSorted(
+    (left, right) =>
+      files.indexOf(left.file) - files.indexOf(right.file) || left.line - right.line || left.column - right.column,
+  );
 }
 
 /** One line: lb.yaml:12:9: unknown key `weigth`; did you mean `weight`? Control characters are escaped. */

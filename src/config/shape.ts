@@ -76,14 +76,23 @@ export type Draft = {
   readonly locate: Locate;
 };
 
-/** Undefined when the text is no YAML or its root no mapping; then the report says why. */
-export function readDraft(text: string, environment: Environment, report: Report): Draft | undefined {
+/**
+ * Undefined when the text is no YAML or its root no mapping; then the report says why. `elsewhere`: where paths were said,
+ * when that is not in this text.
+ */
+export function readDraft(
+  text: string,
+  environment: Environment,
+  report: Report,
+  elsewhere?: Locate,
+): Draft | undefined {
   const source = parseTree(text, environment, report);
   if (source === undefined) return undefined;
-  const locate: Locate = (path, atKey = false) => {
+  const here: Locate = (path, atKey = false) => {
     const position = positionAt(source.lines, offsetAt(source.root, path, atKey));
     return { ...position, file: report.file, path };
   };
+  const locate = elsewhere ?? here;
   const to = (list: Problem[]) => (path: Path, complaint: Complaint) => {
     // Its reference or alias led nowhere, and that has been told.
     if (source.unresolved.has(offsetAt(source.root, path, complaint.atKey ?? false))) return;

@@ -16,6 +16,8 @@ export function validateNotify(draft: Draft, path: Path, file: NotifyFile | unde
     if (!runs && file[key] !== undefined)
       complain([key], `\`${key}\` means nothing where no command is run`, "a command");
   }
+  if (!file.appendState && !notifyEvents.some((event) => file[event] !== undefined))
+    complain(["appendState"], "`appendState: false` means nothing without a command for one event", "such a command");
   if (file.fifoReader !== undefined && file.fifo === undefined)
     complain(["fifoReader"], "`fifoReader` stands without `fifo`", "the path of the pipe that it reads");
   if (file.priorityChanges && file.fifo === undefined)

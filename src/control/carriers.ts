@@ -14,6 +14,7 @@ import type { Pool } from "../model/pool.ts";
 import { movingAddresses } from "../model/virtual-router.ts";
 import { toSnapshot } from "../state/snapshot.ts";
 import { AddressWatch } from "./address-watch.ts";
+import type { Happening } from "./event-log.ts";
 import { HighAvailability } from "./ha/high-availability.ts";
 import { HealthChecks } from "./health-checks.ts";
 import type { HeartbeatConfig } from "./heartbeat.ts";
@@ -40,6 +41,8 @@ export type CarriersOptions = {
   readonly clock: Clock;
   readonly slots: Partial<SlotsConfig> | undefined;
   readonly heartbeat: Partial<HeartbeatConfig> | undefined;
+  /** `worker.ended`. */
+  readonly tellEvent: (happening: Happening) => void;
 };
 
 /** A configuration for which everything is ready. */
@@ -85,6 +88,14 @@ export class Carriers {
         reported: (slot, message) => this.health.takeReport(slot, message),
         passive: (slot, message) => this.health.takePassive(slot, message),
         workerEnded: (slot) => this.health.workerEnded(slot),
+        crashed: ({ slot, pid, code, signal, restartInMs }) =>
+          options.tellEvent({
+            type: "worker.ended",
+            who: "evenkeel",
+            subject: { worker: String(slot) },
+            before: undefined,
+            after: { pid, code, signal, restartInMs },
+          }),
         allGone: () => this.health.stop(),
       },
       toSnapshot(config, 1),
@@ -98,6 +109,7 @@ export class Carriers {
         workersServing: () => this.#workersServing(),
         hasEligibleTarget: (pool) => this.#hasEligibleTarget(pool),
       },
+      tellEvent: options.tellEvent,
       addressesMoved: () => this.#addresses.look(),
     });
   }
@@ -188,7 +200,7 @@ export class Carriers {
   }
 
   /** Whether listeners that the kernel carries, or might, lead to one of these pools. */
-  isInKernel(pools: readonly Pool[]): boolean {
+  isInKernel(pools: readonly Pick<Pool, "name">[]): boolean {
     if (!asksForKernel(this.#config)) return false;
     const names = new Set(pools.map(({ name }) => name));
     return layer4Of(this.#config).some(

@@ -56,7 +56,7 @@ export class EventLog {
     return { events, missed: oldest > id + 1 };
   }
 
-  /** Called with every event from now on, until the returned function is. */
+  /** Called with every event from now on, until the returned function is. Must tell none itself: others would hear it first. */
   follow(follower: EventFollower): () => void {
     this.#followers.add(follower);
     return () => {

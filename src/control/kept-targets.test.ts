@@ -6,6 +6,7 @@ import * as fs from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type TestContext, test } from "node:test";
+import { good } from "../core/failure.ts";
 import type { Log, LogFields, LogLevel } from "../core/log.ts";
 import { encodeKept, type KeptFileCalls } from "../io/kept-file.ts";
 import type { KeptEntry } from "../state/desired.ts";
@@ -14,6 +15,8 @@ import { encodeEntry } from "./kept-entry.ts";
 import { badLinesToldMax, KeptTargets } from "./kept-targets.ts";
 import { numberOf, stateOf } from "./test-entries.ts";
 
+/** For several in one process: each would find the other's lock. */
+const unlocked = { lock: () => good(true as const) };
 const wallClock = () => Date.UTC(2026, 2, 4, 5, 6, 7, 89);
 
 function place(t: TestContext): string {
@@ -74,10 +77,10 @@ function gatedCalls() {
 test("entries are kept one a line and loaded as they were", async (t) => {
   const directory = place(t);
   const log = recordingLog();
-  const kept = new KeptTargets(join(directory, "state"), log);
+  const kept = new KeptTargets(join(directory, "state"), log, unlocked);
   assert.deepEqual(await load(kept), []);
   await save(kept, stateOf(7));
-  assert.deepEqual(await load(new KeptTargets(join(directory, "state"), log)), stateOf(7));
+  assert.deepEqual(await load(new KeptTargets(join(directory, "state"), log, unlocked)), stateOf(7));
   const lines = readFileSync(kept.path, "utf8").trimEnd().split("\n");
   assert.deepEqual(lines.slice(1), stateOf(7).map(encodeEntry));
   for (const line of lines) JSON.parse(line);
@@ -86,7 +89,7 @@ test("entries are kept one a line and loaded as they were", async (t) => {
 
 test("while a write is under way all others wait together, and one write with the last of them serves them", async (t) => {
   const { calls, next, saves } = gatedCalls();
-  const kept = new KeptTargets(place(t), recordingLog(), { calls });
+  const kept = new KeptTargets(place(t), recordingLog(), { calls, ...unlocked });
   const done: number[] = [];
   const saving = [1, 2, 3, 4, 5].map((n) => save(kept, stateOf(n)).then(() => done.push(n)));
   (await next()).letOn();
@@ -102,7 +105,7 @@ test("while a write is under way all others wait together, and one write with th
 
 test("a failed write fails all who wait, leaves what was kept, and the next one starts anew", async (t) => {
   const { calls, next, saves } = gatedCalls();
-  const kept = new KeptTargets(place(t), recordingLog(), { calls });
+  const kept = new KeptTargets(place(t), recordingLog(), { calls, ...unlocked });
   const first = save(kept, stateOf(1));
   (await next()).letOn();
   await first;
@@ -125,7 +128,7 @@ test("entries that cannot be read are left out and told, and the file they stood
   const text = `${encodeEntry(good)}\n${'{"pool":"app"}\n'.repeat(badLinesToldMax + 5)}`;
   writeFileSync(join(directory, "targets.json"), encodeKept(text));
   const log = recordingLog();
-  const kept = new KeptTargets(directory, log, { wallClock });
+  const kept = new KeptTargets(directory, log, { wallClock, ...unlocked });
   assert.deepEqual(await load(kept), [good]);
   assert.equal(log.told.length, badLinesToldMax + 1);
   assert.deepEqual(log.told[0]?.fields, { code: "state.entry", path: kept.path, line: 3 });
@@ -140,8 +143,8 @@ test("entries that cannot be read are left out and told, and the file they stood
 
 test("what a damaged file held is not written over before it is set aside, also when that works only later", async (t) => {
   const directory = place(t);
-  await save(new KeptTargets(directory, recordingLog()), stateOf(1));
-  await save(new KeptTargets(directory, recordingLog()), stateOf(2));
+  await save(new KeptTargets(directory, recordingLog(), unlocked), stateOf(1));
+  await save(new KeptTargets(directory, recordingLog(), unlocked), stateOf(2));
   writeFileSync(join(directory, "targets.json"), "rubbish");
   let isReadOnly = true;
   const calls: KeptFileCalls = {
@@ -150,7 +153,7 @@ test("what a damaged file held is not written over before it is set aside, also 
       isReadOnly ? Promise.reject(Object.assign(new Error("EROFS: ro"), { code: "EROFS" })) : fs.rename(from, to),
   };
   const log = recordingLog();
-  const kept = new KeptTargets(directory, log, { wallClock, calls });
+  const kept = new KeptTargets(directory, log, { wallClock, calls, ...unlocked });
   assert.deepEqual(await load(kept), stateOf(1));
   assert.deepEqual(
     log.told.map(({ level, fields }) => [level, fields["code"]]),
@@ -174,7 +177,17 @@ test("a file that may not be read is a failure, never an empty list", async (t) 
     readFile: () => Promise.reject(Object.assign(new Error("EACCES: no"), { code: "EACCES" })),
   };
   const directory = place(t);
-  await save(new KeptTargets(directory, recordingLog()), stateOf(1));
-  const loaded = await new KeptTargets(directory, recordingLog(), { calls }).load();
+  await save(new KeptTargets(directory, recordingLog(), unlocked), stateOf(1));
+  const loaded = await new KeptTargets(directory, recordingLog(), { calls, ...unlocked }).load();
   assert.equal(loaded.ok ? "" : loaded.failure.code, "state.unreadable");
+});
+
+test("what another program keeps in the same place is not written over", async (t) => {
+  const directory = place(t);
+  const [one, other] = [1, 2].map(() => new KeptTargets(directory, recordingLog()));
+  await save(one as KeptTargets, stateOf(1));
+  const refused = await (other as KeptTargets).save(stateOf(2));
+  assert.equal(refused.ok, false);
+  assert.equal(refused.failure.code, "state.inUse");
+  assert.deepEqual(await load(new KeptTargets(directory, recordingLog(), unlocked)), stateOf(1));
 });

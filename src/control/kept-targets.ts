@@ -6,6 +6,7 @@ import { join } from "node:path";
 import type { Milliseconds } from "../core/clock.ts";
 import { bad, type Failure, good, type Result } from "../core/failure.ts";
 import type { Log } from "../core/log.ts";
+import { lockFile } from "../io/file-lock.ts";
 import { type KeptFileCalls, keepFile, readKept, setAside } from "../io/kept-file.ts";
 import type { KeptEntry } from "../state/desired.ts";
 import { type DecodedEntries, decodeEntries, encodeEntry } from "./kept-entry.ts";
@@ -20,6 +21,8 @@ export type KeptTargetsOptions = {
   /** Milliseconds since 1970. */
   readonly wallClock?: () => Milliseconds;
   readonly calls?: KeptFileCalls;
+  /** Of a path; it is asked before the first write. */
+  readonly lock?: (path: string) => Result<true>;
 };
 
 type Aside = { readonly path: string; readonly how: "move" | "copy" };
@@ -36,13 +39,20 @@ export class KeptTargets {
   #entries: readonly KeptEntry[] = [];
   #waiting: Waiting[] = [];
   #writing = false;
+  readonly #lock: (path: string) => Result<true>;
+  #isLocked = false;
   /** An entry's line is made once. */
   readonly #lines = new WeakMap<KeptEntry, string>();
 
-  constructor(stateDirectory: string, log: Log, { wallClock = Date.now, calls }: KeptTargetsOptions = {}) {
+  constructor(
+    stateDirectory: string,
+    log: Log,
+    { wallClock = Date.now, calls, lock = lockFile }: KeptTargetsOptions = {},
+  ) {
     this.path = join(stateDirectory, keptTargetsName);
     this.#log = log;
     this.#wallClock = wallClock;
+    this.#lock = lock;
     this.#calls = calls === undefined ? {} : { calls };
   }
 
@@ -112,6 +122,12 @@ export class KeptTargets {
   }
 
   async #write(entries: readonly KeptEntry[]): Promise<Result<true>> {
+    // Of two programs that keep their changes in one place each would lose the other's.
+    if (!this.#isLocked) {
+      const locked = this.#lock(`${this.path}.lock`);
+      if (!locked.ok) return locked;
+      this.#isLocked = true;
+    }
     const failure = await this.#clearTheWay();
     if (failure !== undefined) return bad(failure);
     const lines = entries.map((entry) => {

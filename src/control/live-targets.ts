@@ -7,6 +7,7 @@ import type { Clock, Milliseconds } from "../core/clock.ts";
 import { bad, type Failure, good, type Result } from "../core/failure.ts";
 import type { Log } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
+import type { KeptFileCalls } from "../io/kept-file.ts";
 import type { Config } from "../model/config.ts";
 import type { Pool, Target } from "../model/pool.ts";
 import type { SourceReading } from "../sources/source.ts";
@@ -26,8 +27,10 @@ export type LiveTargetsOptions = {
   readonly events: EventLog;
   /** Pools whose targets are not what they were, within the event that brought it. */
   readonly changed: (pools: readonly Pool[]) => void;
-  /** Resolves once what was told by then is in force, or that takes too long. */
-  readonly settled: () => Promise<{ readonly generation: number; readonly settled: boolean }>;
+  /** Resolves once what was told of that pool by then is in force, or that takes too long. */
+  readonly settled: (pool: string) => Promise<{ readonly generation: number; readonly settled: boolean }>;
+  /** For tests; by default the system's. */
+  readonly calls?: KeptFileCalls;
 };
 
 export type OrderRequest = {
@@ -53,12 +56,31 @@ type WaitingOrder = {
   readonly resolve: (outcome: Result<OrderOutcome>) => void;
 };
 
-const takesNoOrders: Failure = {
+const isStarting: Failure = {
+  code: "node.starting",
+  origin: "self",
+  retrySafe: true,
+  detail: "the program is starting and does not know its targets yet: ask again",
+};
+
+const isEnding: Failure = {
   code: "node.draining",
   origin: "self",
   retrySafe: true,
-  detail: "the program is starting or ending and takes no change up now",
+  detail: "the program is ending and takes no change up",
 };
+
+const isSilent: Failure = {
+  code: "state.unwritable",
+  origin: "self",
+  retrySafe: true,
+  detail: "the disk of the state directory has not taken the change in time: see whether it hangs",
+};
+
+/** What the disk may take for what is to be kept; then it is refused. */
+export const keepPatience: Milliseconds = 20_000;
+/** A write that failed may have left what was refused: so long after it, all is written again as it is. */
+export const keepAgainDelay: Milliseconds = 10_000;
 
 /** Changes of one step that the log tells one by one. */
 const changesToldMax = 32;
@@ -74,6 +96,7 @@ export class LiveTargets {
   #ordering = false;
   #kept: KeptTargets | undefined;
   #leaseTimer: NodeJS.Timeout | undefined;
+  #keepTimer: NodeJS.Timeout | undefined;
   /** A whole configuration is put in place: what changes by it is told by its taking up. */
   #committing = false;
   #started = false;
@@ -97,16 +120,21 @@ export class LiveTargets {
    * source.required.
    */
   async open(config: Config): Promise<readonly Failure[]> {
-    const { log, clock } = this.#options;
-    this.#kept = new KeptTargets(config.stateDirectory, log);
+    const { log, clock, wallClock, calls } = this.#options;
+    this.#kept = new KeptTargets(config.stateDirectory, log, { wallClock, ...(calls === undefined ? {} : { calls }) });
     const loaded = await this.#kept.load();
     if (!loaded.ok) return [loaded.failure];
     this.#registry.applyKept(loaded.value, clock());
     return this.prepare(config);
   }
 
-  /** Opens what a configuration's sources need, and waits for their first answers; `commit` or `abandon` must follow. */
-  prepare(config: Config): Promise<readonly Failure[]> {
+  /**
+   * Opens what a configuration's sources need, and waits for their first answers; `commit` or `abandon` must follow. Codes:
+   * source.required, node.draining.
+   */
+  async prepare(config: Config): Promise<readonly Failure[]> {
+    // Nobody would close them, and an end would wait for what they answer.
+    if (this.#closed) return [isEnding];
     return this.#sources.prepare(config.pools, config.stateDirectory);
   }
 
@@ -144,13 +172,18 @@ export class LiveTargets {
     return this.#registry.desired(pool, this.#options.clock());
   }
 
+  /** Targets that a pool does not have because it has desiredTargetsMax already. */
+  leftOut(pool: string): number {
+    return this.#registry.leftOut(pool);
+  }
+
   sources(): readonly PoolSourceStatus[] {
     return this.#sources.status();
   }
 
   /**
    * An order of the API. Resolves when it is kept on disk and in force; what cannot be kept is taken back and refused.
-   * Codes: target.precondition, state.unwritable, node.draining, those of Registry.order.
+   * Codes: target.precondition, state.unwritable, node.starting, node.draining, those of Registry.order.
    */
   order(request: OrderRequest): Promise<Result<OrderOutcome>> {
     return new Promise((resolve) => {
@@ -163,6 +196,7 @@ export class LiveTargets {
   async close(): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#leaseTimer);
+    clearTimeout(this.#keepTimer);
     await this.#sources.close();
   }
 
@@ -174,17 +208,19 @@ export class LiveTargets {
   }
 
   async #workBatch(batch: readonly WaitingOrder[]): Promise<void> {
-    if (this.#closed || this.#kept === undefined) {
-      for (const { resolve } of batch) resolve(bad(takesNoOrders));
+    const kept = this.#kept;
+    // Before the first configuration is taken up nothing is known of any pool.
+    if (this.#closed || kept === undefined || !this.#started) {
+      for (const { resolve } of batch) resolve(bad(this.#closed ? isEnding : isStarting));
       return;
     }
     const judged = batch.map((waiting) => ({ waiting, outcome: this.#judge(waiting.request) }));
     const keeps = judged.some(({ outcome }) => outcome.ok && outcome.value.keeps);
-    const kept = keeps ? await this.#kept.save(this.#registry.entries()) : good(true as const);
+    const saved = keeps ? await this.#keep(kept) : good(true as const);
     for (const { waiting, outcome } of judged) {
       if (!outcome.ok) waiting.resolve(outcome);
-      else if (kept.ok || !outcome.value.keeps) this.#confirm(waiting, outcome.value);
-      else this.#takeBack(waiting, outcome.value, kept.failure);
+      else if (saved.ok || !outcome.value.keeps) this.#confirm(waiting, outcome.value);
+      else this.#takeBack(waiting, outcome.value, saved.failure);
     }
     this.#armLeases();
   }
@@ -202,7 +238,7 @@ export class LiveTargets {
   #confirm({ request, resolve }: WaitingOrder, step: OrderStep): void {
     this.#tell(step, `api ${request.by}`);
     const { before, after } = step;
-    void this.#options.settled().then((settled) => resolve(good({ before, after, ...settled })));
+    void this.#options.settled(request.pool).then((settled) => resolve(good({ before, after, ...settled })));
   }
 
   #takeBack({ request, resolve }: WaitingOrder, step: OrderStep, failure: Failure): void {
@@ -234,9 +270,28 @@ export class LiveTargets {
     this.#armLeases();
     if (!step.keeps || this.#kept === undefined) return;
     // Read again from disk, an expired lease would run once more and then be over: nothing is lost when this fails.
-    void this.#kept.save(this.#registry.entries()).then((kept) => {
+    void this.#keep(this.#kept).then((kept) => {
       if (!kept.ok) this.#options.log.warn("expired leases not written", { detail: kept.failure.detail });
     });
+  }
+
+  /** Writes all there is to disk. Code: state.unwritable; what is there then is not known, and it is tried again. */
+  async #keep(kept: KeptTargets): Promise<Result<true>> {
+    clearTimeout(this.#keepTimer);
+    const silence = Promise.withResolvers<Result<true>>();
+    const timer = setTimeout(() => silence.resolve(bad(isSilent)), keepPatience);
+    const saved = await Promise.race([kept.save(this.#registry.entries()), silence.promise]);
+    clearTimeout(timer);
+    if (saved.ok || this.#closed) return saved;
+    clearTimeout(this.#keepTimer);
+    this.#keepTimer = setTimeout(() => void this.#keepAgain(kept), keepAgainDelay);
+    this.#keepTimer.unref();
+    return saved;
+  }
+
+  // Read at the next start, an order that was refused would be in force after all.
+  async #keepAgain(kept: KeptTargets): Promise<void> {
+    if ((await this.#keep(kept)).ok) this.#options.log.info("what the API said is on disk again");
   }
 
   /** `who` undefined: the owner of each target. */

@@ -6,6 +6,7 @@ import type { Target } from "../model/pool.ts";
 import { targetTotals } from "../state/counters.ts";
 import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
 import { type StatusParts, sumStatus } from "./node-status.ts";
+import type { PoolSourceStatus } from "./source-watches.ts";
 import { initialSlots, type Slot, slotsConfigDefault, stepSlots } from "./worker-slots.ts";
 
 function target(address: string): Target {
@@ -126,4 +127,46 @@ test("a pool without an eligible target says so", () => {
   const { degraded } = sumStatus(parts(["serving"], [[0, workerStatus(out)]]));
   assert.equal(degraded.length, 3);
   assert.equal(degraded.at(-1), "pool app has no eligible target");
+});
+
+test("targets that the kernel cannot reach or could not take up are told, each with its listener or reason", () => {
+  const chosen = [
+    { listener: "dns", engine: "kernel", reason: "asked for", fellBack: false, leftOut: ["[::1]:53", "[::2]:53"] },
+    { listener: "echo", engine: "kernel", reason: "asked for", fellBack: false },
+  ] as const;
+  const kernel = { chosen, carried: { listeners: new Map(), targets: new Map() }, failure: undefined };
+  const status = sumStatus({ ...parts([], []), kernel, untaken: ["this machine forwards no packets"] });
+  assert.deepEqual(status.degraded, [
+    "listener dns leads no client to target [::1]:53 (and 1 more): the kernel cannot reach it from there",
+    "listeners that the kernel carries keep the targets of before: this machine forwards no packets",
+  ]);
+});
+
+test("a pool that is to have more targets than it may says how many are left out", () => {
+  const status = sumStatus({ ...parts([], []), leftOut: (pool) => (pool === "app" ? 7 : 0) });
+  assert.deepEqual(status.degraded, ["pool app has 2 targets, which is the most; 7 more are left out"]);
+});
+
+test("a source that has never answered is told otherwise than one whose last list stays", () => {
+  const source = {
+    pool: "app",
+    type: "consul",
+    endpoint: "http://10.0.0.1:8500",
+    connected: false,
+    answeredAgoMs: undefined,
+    answers: 0,
+    failures: 3,
+    lastFailure: "nobody listens there",
+    targets: 0,
+    damaged: [],
+    fromDump: false,
+    dumpWrittenAt: undefined,
+    revision: undefined,
+    readAt: undefined,
+  } as const;
+  const told = (more: Partial<PoolSourceStatus>) =>
+    sumStatus({ ...parts([], []), sources: [{ ...source, ...more }] }).degraded[0];
+  assert.match(told({}) ?? "", /does not answer, it has not answered yet: nobody listens there/);
+  assert.match(told({ targets: 2, readAt: "2026-01-02T03:04:05.000Z" }) ?? "", /its last list stays/);
+  assert.match(told({ fromDump: true, dumpWrittenAt: "2026-01-02T03:04:05.000Z" }) ?? "", /the list of 2026-01-02/);
 });

@@ -106,6 +106,10 @@ export type StatusParts = {
   readonly kernel?: KernelStatus;
   readonly ha?: HaStatus | undefined;
   readonly sources?: readonly PoolSourceStatus[];
+  /** Targets that a pool is to have and does not, since it has as many as it may. */
+  readonly leftOut?: (pool: string) => number;
+  /** Why targets that changed are not in force where the kernel carries a listener; a sentence each. */
+  readonly untaken?: readonly string[];
 };
 
 /** What workers answered and counted, over the listeners and targets of the running configuration. */
@@ -135,8 +139,10 @@ export function sumStatus(parts: StatusParts): NodeStatus {
   const degraded = [
     ...degradedWorkers(workers),
     ...degradedKernel(parts.kernel),
+    ...(parts.untaken ?? []).map((why) => `listeners that the kernel carries keep the targets of before: ${why}`),
     ...degradedHa(parts.ha),
     ...(parts.sources ?? []).flatMap(degradedSource),
+    ...pools.flatMap(({ name, targets }) => degradedSize(name, targets.length, parts.leftOut?.(name) ?? 0)),
     ...pools.flatMap(degradedTargets),
   ];
   return { node, version, pid, state, generation, uptimeSeconds, workers, listeners, pools, ha: parts.ha, degraded };
@@ -160,8 +166,15 @@ function carriedOf(kernel: KernelStatus | undefined, pool: Pool, target: Target)
 }
 
 function degradedKernel(kernel: KernelStatus | undefined): string[] {
-  if (kernel?.failure === undefined) return [];
-  return [`the kernel engine's rules are not as they should be: ${kernel.failure}`];
+  const leftOut = (kernel?.chosen ?? []).flatMap(degradedChoice);
+  if (kernel?.failure === undefined) return leftOut;
+  return [`the kernel engine's rules are not as they should be: ${kernel.failure}`, ...leftOut];
+}
+
+function degradedChoice({ listener, leftOut: [first, ...more] = [] }: KernelStatus["chosen"][number]): string[] {
+  if (first === undefined) return [];
+  const others = more.length === 0 ? "" : ` (and ${more.length} more)`;
+  return [`listener ${listener} leads no client to target ${first}${others}: the kernel cannot reach it from there`];
 }
 
 function sumListener(
@@ -259,12 +272,15 @@ function degradedSource({
   connected,
   fromDump,
   dumpWrittenAt,
+  readAt,
+  targets,
   lastFailure,
   damaged,
 }: PoolSourceStatus): string[] {
   const sentences: string[] = [];
   if (!connected && lastFailure !== undefined) {
-    const instead = fromDump ? `the list of ${dumpWrittenAt} is used` : "its last list stays";
+    const unread = readAt === undefined && targets === 0 ? "it has not answered yet" : "its last list stays";
+    const instead = fromDump ? `the list of ${dumpWrittenAt} is used` : unread;
     sentences.push(`the source of pool ${pool} does not answer, ${instead}: ${lastFailure}`);
   }
   if (damaged.length > 0) {
@@ -274,6 +290,10 @@ function degradedSource({
     );
   }
   return sentences;
+}
+
+function degradedSize(pool: string, most: number, leftOut: number): string[] {
+  return leftOut === 0 ? [] : [`pool ${pool} has ${most} targets, which is the most; ${leftOut} more are left out`];
 }
 
 function degradedTargets(pool: { readonly name: Pool["name"]; readonly targets: readonly TargetSummary[] }): string[] {

@@ -47,7 +47,8 @@ export class SourceLog {
     if (toldAt !== undefined && now - toldAt < failingInterval) return;
     const { code, detail } = failure;
     if (toldAt === undefined) this.#tellEvent("source.failed", undefined, { code, detail });
-    this.#warn("source failed; its last list stays", { code, detail, failures: this.#failuresUntold });
+    const instead = this.#answered ? "source failed; its last list stays" : "source fails and has not answered yet";
+    this.#warn(instead, { code, detail, failures: this.#failuresUntold });
     this.#toldFailingAtMs = now;
     this.#failuresUntold = 0;
   }

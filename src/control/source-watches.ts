@@ -82,9 +82,13 @@ export class SourceWatches {
     this.#prepared = undefined;
   }
 
-  /** Of the pools that have one, in the configuration's order. */
+  /**
+   * Of the pools that have one, in the configuration's order. While nothing is current those that are prepared: whoever asks
+   * a program that is starting wants to know what it waits for.
+   */
   status(): readonly PoolSourceStatus[] {
-    return [...this.#current.values()].map(({ source }) => source.status());
+    const shown = this.#current.size > 0 ? this.#current : (this.#prepared?.all ?? this.#current);
+    return [...shown.values()].map(({ source }) => source.status());
   }
 
   /** Ends every watch at once; resolves when what was still to be written to dumps is, or after the given time. */

@@ -10,9 +10,9 @@ import type { Config } from "../model/config.ts";
 import type { Pool } from "../model/pool.ts";
 import type { DesiredTarget } from "../state/desired.ts";
 import type { VrrpOrder } from "../state/vrrp-protocol.ts";
-import { Carriers, isDraining, poolsOf } from "./carriers.ts";
+import { Carriers, isDraining } from "./carriers.ts";
 import { type ClientExplanation, explainClient } from "./client-explanation.ts";
-import { EventLog } from "./event-log.ts";
+import { EventLog, type Happening } from "./event-log.ts";
 import type { HaStatus } from "./ha/high-availability.ts";
 import type { HeartbeatConfig } from "./heartbeat.ts";
 import { refuseChange } from "./judge-change.ts";
@@ -20,6 +20,8 @@ import { LiveTargets, type OrderOutcome, type OrderRequest } from "./live-target
 import type { LoadedConfig } from "./load-config.ts";
 import { Metrics, type NodeMetrics } from "./metrics.ts";
 import { type NodeStatus, sumStatus } from "./node-status.ts";
+import { refuseOrder } from "./refuse-order.ts";
+import { type KeptRelease, ReleaseBook, type ReleaseOrder } from "./release/release-book.ts";
 import { Serial } from "./serial.ts";
 import type { PoolSourceStatus } from "./source-watches.ts";
 import type { TargetExplanation } from "./target-explanation.ts";
@@ -45,6 +47,13 @@ export type ReloadOutcome =
   /** Refused whole; one sentence a problem. */
   | { readonly ok: false; readonly problems: readonly string[] };
 
+/** Targets that the kernel engine could not take up are tried again. */
+const untakenRetryDelay: Milliseconds = 10_000;
+
+type TakenUp =
+  | { readonly ok: true; readonly generation: number }
+  | { readonly ok: false; readonly failures: readonly Failure[] };
+
 export class Supervisor {
   /** What has happened on this node, for those who follow. */
   readonly events = new EventLog(Date.now);
@@ -54,13 +63,19 @@ export class Supervisor {
   readonly #carriers: Carriers;
   readonly #live: LiveTargets;
   readonly #metrics: Metrics;
-  readonly #reloads = new Turns<ReloadOutcome>(() => this.#taking.run(() => this.#reloadOnce()));
+  readonly #releases: ReleaseBook;
+  readonly #reloads = new Turns<ReloadOutcome>(() => this.#preparing.run(() => this.#reloadOnce()));
   readonly #retakes = new Turns<void>(() => this.#taking.run(() => this.#retakeOnce()));
-  /** A whole configuration is taken up at a time. */
+  /** Sources are prepared for one configuration at a time; that may wait for stores that are away. */
+  readonly #preparing = new Serial();
+  /** One is taken up at a time; targets that change meanwhile must not wait for stores. */
   readonly #taking = new Serial();
   /** What the file says, without what the API and the sources say. */
   #filed: Config;
   #closing: Promise<void> | undefined;
+  /** Why the kernel engine still has the targets of before; empty when it has those of now. */
+  #untaken: readonly Failure[] = [];
+  #untakenTimer: NodeJS.Timeout | undefined;
 
   constructor(options: SupervisorOptions) {
     const { config, log, clock, workerPath, slots, heartbeat } = options;
@@ -68,8 +83,10 @@ export class Supervisor {
     this.#log = log;
     this.#startedAt = clock();
     this.#filed = config;
-    this.#carriers = new Carriers({ config, log, clock, workerPath, slots, heartbeat });
+    const tellEvent = (happening: Happening) => this.events.tell(happening);
+    this.#carriers = new Carriers({ config, log, clock, workerPath, slots, heartbeat, tellEvent });
     this.#metrics = new Metrics({ version: options.version, clock, wallClock: Date.now, carriers: this.#carriers });
+    this.#releases = new ReleaseBook({ log, events: this.events, clock, wallClock: Date.now });
     this.#live = new LiveTargets({
       log,
       clock,
@@ -77,7 +94,7 @@ export class Supervisor {
       random: Math.random,
       events: this.events,
       changed: (pools) => this.#poolsChanged(pools),
-      settled: () => this.#poolsSettled(),
+      settled: (pool) => this.#poolsSettled(pool),
     });
     this.#carriers.health.watch(({ pool, target, healthy, reason }) =>
       this.events.tell({
@@ -99,10 +116,18 @@ export class Supervisor {
    * Waits for the targets that the sources name, then starts the workers on the open sockets. Returns what it failed with,
    * and has started nothing then. Codes: source.required, state.*, those of the carriers.
    */
-  async start(): Promise<readonly Failure[]> {
+  start(): Promise<readonly Failure[]> {
+    // A reload that is asked for meanwhile has its turn afterwards.
+    return this.#preparing.run(() => this.#startOnce());
+  }
+
+  async #startOnce(): Promise<readonly Failure[]> {
+    const releases = await this.#releases.open(this.#filed.stateDirectory);
+    if (!releases.ok) return [releases.failure];
     const failures = await this.#live.open(this.#filed);
     if (this.#carriers.draining) return [];
-    const wrong = failures.length > 0 ? failures : await this.#carriers.start(this.#live.commit(this.#filed));
+    const begin = () => this.#carriers.start(this.#live.commit(this.#filed));
+    const wrong = failures.length > 0 ? failures : await this.#taking.run(begin);
     if (wrong.length > 0) await this.#live.close();
     return wrong;
   }
@@ -161,8 +186,23 @@ export class Supervisor {
   /** What somebody wants of one target. It resolves when that is kept on disk and in force. Codes: live-targets.ts. */
   async orderTarget(request: OrderRequest): Promise<Result<OrderOutcome>> {
     if (this.#carriers.draining) return bad(isDraining);
-    const refusal = refuseSlowStart(this.config, request);
+    const refusal = refuseOrder(this.config, request);
     return refusal === undefined ? this.#live.order(request) : bad(refusal);
+  }
+
+  /** Resolves when what is desired of a pool now is in force in every worker and in the kernel, or after 30 s. */
+  settled(pool: string): Promise<{ readonly generation: number; readonly settled: boolean }> {
+    return this.#poolsSettled(pool);
+  }
+
+  /** Records of releases that are kept here. */
+  releases(): readonly KeptRelease[] {
+    return this.#releases.list();
+  }
+
+  /** Codes: release.*, state.unwritable, node.starting. */
+  orderRelease(pool: string, order: ReleaseOrder, by: string): Promise<Result<KeptRelease>> {
+    return this.#releases.order(pool, order, by);
   }
 
   sources(): readonly PoolSourceStatus[] {
@@ -217,6 +257,8 @@ export class Supervisor {
       kernel: kernel.status(),
       ha,
       sources: this.sources(),
+      leftOut: (pool) => this.#live.leftOut(pool),
+      untaken: this.#untaken.map(({ detail }) => detail),
     });
   }
 
@@ -240,19 +282,28 @@ export class Supervisor {
     const problems = refuseChange(this.#filed, config);
     if (problems.length > 0) return { ok: false, problems };
     const unready = await this.#live.prepare(config);
-    const judged = unready.length > 0 ? undefined : await this.#carriers.judge(this.#live.preview(config));
-    if (judged?.ok !== true) {
+    const taken = unready.length > 0 ? failed(unready) : await this.#taking.run(() => this.#takeUp(config));
+    if (!taken.ok) {
       this.#live.abandon();
-      return refused(judged?.failures ?? unready);
+      return refused(taken.failures);
     }
     for (const warning of warnings) this.#log.warn("configuration", { warning });
+    const { generation } = taken;
+    return { ok: true, generation, warnings, settled: await this.#carriers.settled(generation) };
+  }
+
+  /** A configuration whose sources are prepared. When it is refused nothing has changed. */
+  async #takeUp(config: Config): Promise<TakenUp> {
+    const judged = await this.#carriers.judge(this.#live.preview(config));
+    if (!judged.ok) return judged;
     const generation = this.generation + 1;
     const before = { generation: this.generation };
     this.#filed = config;
     // What a source or the API said while this was judged is in it as well; the kernel is told behind it (#poolsChanged).
     await this.#carriers.takeUp({ ...judged.taken, config: this.#live.commit(config) }, generation);
+    this.#untaken = [];
     this.events.tell({ type: "config.reloaded", who: "file", subject: {}, before, after: { generation } });
-    return { ok: true, generation, warnings, settled: await this.#carriers.settled(generation) };
+    return { ok: true, generation };
   }
 
   #poolsChanged(pools: readonly Pool[]): void {
@@ -265,32 +316,41 @@ export class Supervisor {
     if (this.#carriers.draining) return;
     const judged = await this.#carriers.judge(this.config);
     if (!judged.ok) {
-      for (const { code, detail } of judged.failures) this.#log.error("targets not taken up", { code, detail });
+      this.#tellUntaken(judged.failures);
       return;
     }
     // A source may have said more since: another turn follows with that.
     const taken = { ...judged.taken, config: this.config };
     await this.#carriers.takeUp(taken, this.generation + 1);
+    if (this.#untaken.length > 0) this.#log.info("targets taken up by the kernel engine again");
+    this.#untaken = [];
   }
 
-  async #poolsSettled(): Promise<{ readonly generation: number; readonly settled: boolean }> {
+  // Each once: a source that changes its mind all day must not fill the log with what the status says anyway.
+  #tellUntaken(failures: readonly Failure[]): void {
+    const known = new Set(this.#untaken.map(({ detail }) => detail));
+    for (const { code, detail } of failures) {
+      if (!known.has(detail)) this.#log.error("targets not taken up by the kernel engine", { code, detail });
+    }
+    this.#untaken = failures;
+    // What stood in the way may be gone without a word to us: a sysctl, another program's table.
+    clearTimeout(this.#untakenTimer);
+    this.#untakenTimer = setTimeout(() => void this.#retakes.ask(), untakenRetryDelay);
+    this.#untakenTimer.unref();
+  }
+
+  async #poolsSettled(pool: string): Promise<{ readonly generation: number; readonly settled: boolean }> {
     await this.#retakes.idle();
     const { generation } = this;
-    return { generation, settled: await this.#carriers.settled(generation) };
+    const isUntaken = this.#untaken.length > 0 && this.#carriers.isInKernel([{ name: pool }]);
+    return { generation, settled: (await this.#carriers.settled(generation)) && !isUntaken };
   }
+}
+
+function failed(failures: readonly Failure[]): TakenUp {
+  return { ok: false, failures };
 }
 
 function refused(failures: readonly Failure[]): ReloadOutcome {
   return { ok: false, problems: failures.map(({ detail }) => detail) };
-}
-
-// A whole configuration with it would be refused, and the order that brings it about must not be taken for carried out.
-function refuseSlowStart({ listeners }: Config, { pool, order }: OrderRequest): Failure | undefined {
-  if ((order.type !== "put" && order.type !== "patch") || (order.patch.slowStart ?? 0) === 0) return undefined;
-  const kernel = listeners.find(
-    (one) => one.protocol !== "http" && one.engine === "kernel" && poolsOf(one).includes(pool),
-  );
-  if (kernel === undefined) return undefined;
-  const detail = `slowStart: the kernel engine, which carries listener ${kernel.name}, gives a target its whole weight at once`;
-  return { code: "target.field", origin: "client", retrySafe: false, detail };
 }

@@ -4,6 +4,7 @@
 
 import type { Pool } from "../model/pool.ts";
 import { targetTotals } from "../state/counters.ts";
+import { changedPool, nameOfChange, type PoolChange } from "../state/pool-change.ts";
 import type { FromWorker, TargetHealth, ToWorker, WorkerStatus } from "../state/worker-protocol.ts";
 
 const prompt = process.env["TEST_WORKER_PROMPT"] === "yes";
@@ -47,6 +48,12 @@ function status(): WorkerStatus {
   return { pid: process.pid, generation, draining: false, listeners: [], targets };
 }
 
+function changedFrom(change: PoolChange): Pool {
+  const known = pools.get(nameOfChange(change));
+  if (known === undefined) throw new Error(`pool ${nameOfChange(change)} was in no snapshot`);
+  return changedPool(known, change);
+}
+
 function take(message: ToWorker): void {
   switch (message.type) {
     case "snapshot":
@@ -57,7 +64,7 @@ function take(message: ToWorker): void {
       break;
     case "pools":
       unhealthy = message.unhealthy;
-      hold("pools", message.pools, message.generation);
+      hold("pools", message.pools.map(changedFrom), message.generation);
       if (prompt) answer();
       else owesAnswer = true;
       break;

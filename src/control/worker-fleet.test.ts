@@ -66,6 +66,7 @@ async function withFleet(
       reported: quiet,
       passive: quiet,
       workerEnded: quiet,
+      crashed: quiet,
       allGone: quiet,
     },
     snapshot,
@@ -163,4 +164,20 @@ test("pools that nobody has, and none at all, change nothing", () =>
   withFleet({ workers: 1, prompt: true }, async (fleet) => {
     assert.equal(fleet.takePools([]), 1);
     assert.equal(fleet.takePools([pool("nobody", [target(1)])]), 1);
+  }));
+
+test("a large pool that changes part by part is whole in every worker, also in one that died meanwhile", () =>
+  withFleet({ workers: 2, prompt: true }, async (fleet) => {
+    let targets = Array.from({ length: 1_000 }, (_, index) => target(index));
+    let generation = 0;
+    for (let change = 0; change < 300; change++) {
+      const at = (change * 37) % targets.length;
+      targets = [...targets.slice(0, at), target(2_000 + change), ...targets.slice(at + 1 + (change % 3))];
+      generation = fleet.takePools([pool("app", targets)]);
+      if (change === 150) process.kill(fleet.state.slots[1]?.pid ?? 0, "SIGKILL");
+      await nextEvent();
+    }
+    await fleet.when((state) => state.settledTold === generation && state.slots[1]?.phase === "serving", patience);
+    const wanted = targets.map(({ address }) => `${address} healthy`);
+    assert.deepEqual(await targetsOf(fleet, "app"), [wanted, wanted]);
   }));

@@ -7,6 +7,7 @@ import type { Clock, Milliseconds } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import { startListening, unshareAddress } from "../io/listening-socket.ts";
 import type { Pool } from "../model/pool.ts";
+import { changeOfPool, type PoolChange } from "../state/pool-change.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { FromWorker, ToWorker, WorkerStatus } from "../state/worker-protocol.ts";
 import type { HeartbeatConfig } from "./heartbeat.ts";
@@ -48,6 +49,8 @@ export type FleetOwner = {
   reported(slot: number, message: Extract<FromWorker, { type: "report" }>): void;
   passive(slot: number, message: Extract<FromWorker, { type: "passive" }>): void;
   workerEnded(slot: number): void;
+  /** It had not been asked to end, and is started again after so long. */
+  crashed(worker: Omit<Extract<SlotsEffect, { type: "crashed" }>, "type">): void;
   allGone(): void;
 };
 
@@ -69,6 +72,8 @@ export class WorkerFleet {
   #state = initialSlots();
   #snapshot: Snapshot;
   readonly #poolChanges = new PoolChanges();
+  /** By slot: the pools as its worker was sent them last. */
+  readonly #sent = new Map<number, Map<string, Pool>>();
   #bounds: readonly BoundAddress[] = [];
   /** Descriptors to be closed once every worker serves that generation. */
   #dropped: { readonly generation: number; readonly descriptors: readonly number[] }[] = [];
@@ -220,9 +225,7 @@ export class WorkerFleet {
         this.#spawn(effect.slot);
         break;
       case "sendSnapshot":
-        this.#workers
-          .get(effect.slot)
-          ?.send({ type: "snapshot", snapshot: this.#snapshot, unhealthy: this.#owner.unhealthy() });
+        this.#sendSnapshot(effect.slot);
         break;
       case "sendPools":
         this.#sendPools(effect.slot, effect.since);
@@ -243,6 +246,7 @@ export class WorkerFleet {
       case "crashed": {
         const { slot: worker, pid, code, signal, restartInMs } = effect;
         this.#log.error("worker ended unasked", { worker, pid, code, signal, restartInMs });
+        this.#owner.crashed(effect);
         break;
       }
       case "allApplied":
@@ -272,6 +276,7 @@ export class WorkerFleet {
       },
       exited: (code, signal) => {
         this.#workers.delete(slot);
+        this.#sent.delete(slot);
         this.counted.ended(slot);
         this.#heartbeat.ended(slot);
         this.#owner.workerEnded(slot);
@@ -283,11 +288,22 @@ export class WorkerFleet {
     if (worker.pid !== undefined) this.#input({ type: "started", slot, pid: worker.pid });
   }
 
+  #sendSnapshot(slot: number): void {
+    this.#sent.set(slot, new Map(this.#snapshot.pools.map((pool) => [pool.name, pool])));
+    this.#workers.get(slot)?.send({ type: "snapshot", snapshot: this.#snapshot, unhealthy: this.#owner.unhealthy() });
+  }
+
   #sendPools(slot: number, since: number): void {
     const names = this.#poolChanges.after(since);
     assert(names !== undefined, "a worker that takes pools has the last whole snapshot");
     const { generation } = this.#snapshot;
-    const pools = this.#snapshot.pools.filter(({ name }) => names.has(name));
+    const sent = this.#sent.get(slot);
+    const pools: PoolChange[] = [];
+    for (const pool of this.#snapshot.pools) {
+      if (!names.has(pool.name)) continue;
+      pools.push(changeOfPool(sent?.get(pool.name), pool));
+      sent?.set(pool.name, pool);
+    }
     const unhealthy = this.#owner.unhealthy().filter(({ pool }) => names.has(pool));
     this.#workers.get(slot)?.send({ type: "pools", generation, pools, unhealthy });
   }

@@ -17,6 +17,7 @@ const cBind: (fd: number, address: Uint8Array, length: number) => number = libra
 );
 const cListen: (fd: number, backlog: number) => number = library.func("int listen(int, int)");
 const cClose: (fd: number) => number = library.func("int close(int)");
+const cFlock: (fd: number, operation: number) => number = library.func("int flock(int, int)");
 const cFcntl: (fd: number, command: number, type: "int", argument: number) => number =
   library.func("int fcntl(int, int, ...)");
 const cConnect: (fd: number, address: Uint8Array, length: number) => number = library.func(
@@ -40,6 +41,8 @@ const sockRaw = 3;
 const sockCloexec = 0o2000000;
 const messageTruncated = 0x20;
 const fcntlDupCloexec = 1030;
+const lockExclusive = 2;
+const lockNonBlocking = 4;
 const sigUnblock = 1;
 /** sizeof(sigset_t) of glibc and musl. */
 const signalSetBytes = 128;
@@ -113,6 +116,11 @@ export function setOption(fd: number, option: SocketOption): CallResult {
   const { level, name } = optionNumbers[option];
   const on = new Uint8Array(new Int32Array([1]).buffer);
   return resultOf(cSetsockopt(fd, level, name, on, on.byteLength));
+}
+
+/** Takes the lock of an open file, or fails with EAGAIN when another holds it. flock(2). */
+export function lockDescriptor(fd: number): CallResult {
+  return resultOf(cFlock(fd, lockExclusive | lockNonBlocking));
 }
 
 /** A netlink socket of the network namespace that this process is in, closed on exec. netlink(7). */

@@ -1,6 +1,7 @@
 // Who stands at the other end of a unix socket's connection, as the kernel knows it: the user that connected (SO_PEERCRED,
 // unix(7)). The change's way: the admin API tells by it who changed something. It is for the record, never for a decision
-// who may do what: that is the mode of the socket's file. Reads one private field of Node's sockets, the descriptor.
+// who may do what: that is the mode of the socket's file. Reads the descriptor of Node's private
+// `_handle`, and nothing is lost where there is none: the user is then not named (docs/decisions/0001).
 
 import { readFile } from "node:fs/promises";
 import type { Socket } from "node:net";

@@ -40,6 +40,11 @@ export function kernelObstacles(listener: KernelCandidate, pools: readonly Kerne
   return findKernelObstacles(listener, pools).map((obstacle) => obstacle.reason);
 }
 
+/** Whether packets of the listener's clients can be led to the target at all. */
+export function reachesTarget(bindHost: string, { host }: Pick<Target, "host">): boolean {
+  return host.includes(":") === bindHost.includes(":") && host !== "::1";
+}
+
 /** The same with the places. Of routes, and of each pool's targets, the first of a kind stands for all. */
 export function findKernelObstacles(listener: KernelCandidate, pools: readonly KernelPool[]): KernelObstacle[] {
   const obstacles = listener.protocol === "tcp" ? ofTcp(listener) : ofUdp(listener);

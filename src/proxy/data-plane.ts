@@ -1,9 +1,11 @@
 // The data plane of one worker as the rest of the worker sees it: take a snapshot, take connections, look at the clock,
 // drain, tell how it is. Behind it lies the request's way; it must not know processes, files or sockets.
 
+import { assert } from "../core/assert.ts";
 import type { Milliseconds } from "../core/clock.ts";
 import type { Log } from "../core/log.ts";
 import type { Random } from "../core/random.ts";
+import { changedPool, nameOfChange } from "../state/pool-change.ts";
 import type { SlotRows } from "../state/slot-rows.ts";
 import type { Snapshot } from "../state/snapshot.ts";
 import type { PoolsChange, TargetHealth, TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
@@ -122,7 +124,12 @@ export class DataPlane {
   }
 
   /** The same when only these pools have changed. Whoever holds a pool sees it change: the pools stay the same objects. */
-  takePools({ generation, pools, unhealthy }: PoolsChange): void {
+  takePools({ generation, pools: changes, unhealthy }: PoolsChange): void {
+    const pools = changes.map((change) => {
+      const known = this.compiled.pools.get(nameOfChange(change));
+      assert(known !== undefined, "a pool is in a snapshot before it changes");
+      return changedPool(known.config, change);
+    });
     this.compiled = compilePools(this.context, this.compiled, { generation, pools, workerCount: this.workerCount });
     const changed = new Map<string, PoolState>();
     for (const { name } of pools) changed.set(name, this.compiled.pools.get(name)!);

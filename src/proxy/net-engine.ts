@@ -1,6 +1,6 @@
 // The portable engine: node:net with one static read buffer for every connection, so that a read allocates nothing.
 // It stands at the edge of the request's way. It must not know HTTP, and nothing above it may know sockets.
-// Two of Node's private fields are used, here and nowhere else (docs/decisions/0001): `_handle` of an accepted socket,
+// Two of Node's private fields are used, nowhere else on the request's way (docs/decisions/0001): `_handle` of an accepted socket,
 // because only the constructor takes a static buffer, and its `writeQueueSize`, the only figure that moves while a slow
 // reader takes one large write piece by piece.
 

@@ -206,11 +206,20 @@ function fillVariables(bytes: Buffer, exchange: Exchange, head: RequestHead, nee
   if (needs & VariableBit.clientAddress) variables.clientAddress = facts.clientAddress;
   if (needs & VariableBit.clientPort) variables.clientPort = wire.remotePort;
   if (needs & VariableBit.host) variables.host = bytes.toString("latin1", head.hostStart, head.hostEnd);
+  if (needs & VariableBit.hostName) variables.hostName = record.host;
   if (needs & VariableBit.scheme) variables.scheme = facts.scheme;
   if (needs & VariableBit.method) variables.method = methodText(bytes, head);
   if (needs & VariableBit.path)
     variables.path = pathText(bytes, head) + bytes.toString("latin1", head.queryStart, head.pathEnd);
   if (needs & VariableBit.query) variables.query = queryText(bytes, head);
+  if (needs & VariableBit.search) {
+    const query = queryText(bytes, head);
+    variables.search = query === "" ? "" : `?${query}`;
+  }
+  if (needs & VariableBit.forwardedFor) {
+    const before = allValues(bytes, head, HeaderId.xForwardedFor);
+    variables.forwardedFor = before === "" ? facts.clientAddress : `${before}, ${facts.clientAddress}`;
+  }
   if (needs & VariableBit.listenerAddress) variables.listenerAddress = wire.localAddress;
   if (needs & VariableBit.listenerPort) variables.listenerPort = wire.localPort;
   if (needs & VariableBit.requestId) {

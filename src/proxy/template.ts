@@ -16,10 +16,13 @@ export type Variables = {
   clientAddress: string;
   clientPort: number;
   host: string;
+  hostName: string;
   scheme: string;
   method: string;
   path: string;
   query: string;
+  search: string;
+  forwardedFor: string;
   listenerAddress: string;
   listenerPort: number;
   targetAddress: string;
@@ -39,6 +42,9 @@ export const VariableBit = {
   listenerPort: 256,
   targetAddress: 512,
   requestId: 1024,
+  hostName: 2048,
+  search: 4096,
+  forwardedFor: 8192,
 } as const satisfies Record<Variable, number>;
 export type VariableBit = (typeof VariableBit)[Variable];
 
@@ -79,10 +85,13 @@ export function emptyVariables(): Variables {
     clientAddress: "",
     clientPort: 0,
     host: "",
+    hostName: "",
     scheme: "",
     method: "",
     path: "",
     query: "",
+    search: "",
+    forwardedFor: "",
     listenerAddress: "",
     listenerPort: 0,
     targetAddress: "",
@@ -126,6 +135,8 @@ function valueFor(bit: VariableBit, variables: Variables): string {
       return String(variables.clientPort);
     case VariableBit.host:
       return variables.host;
+    case VariableBit.hostName:
+      return variables.hostName;
     case VariableBit.scheme:
       return variables.scheme;
     case VariableBit.method:
@@ -134,6 +145,10 @@ function valueFor(bit: VariableBit, variables: Variables): string {
       return variables.path;
     case VariableBit.query:
       return variables.query;
+    case VariableBit.search:
+      return variables.search;
+    case VariableBit.forwardedFor:
+      return variables.forwardedFor;
     case VariableBit.listenerAddress:
       return variables.listenerAddress;
     case VariableBit.listenerPort:

@@ -189,7 +189,8 @@ export class FlowWorld implements DatagramEngine {
   takePool(options: FlowWorldOptions, unhealthy: readonly TargetHealth[] = []): void {
     this.generation += 1;
     const { pools } = flowSnapshot(this.generation, options);
-    this.dataPlane.takePools({ generation: this.generation, pools, unhealthy });
+    const changes = pools.map((pool) => ({ kind: "whole", pool }) as const);
+    this.dataPlane.takePools({ generation: this.generation, pools: changes, unhealthy });
   }
 
   /** A client sends a datagram. */

@@ -207,7 +207,8 @@ export class World {
   takePool(options: WorldOptions, unhealthy: readonly TargetHealth[] = []): void {
     this.generation += 1;
     const { pools } = snapshot(this.generation, options);
-    this.dataPlane.takePools({ generation: this.generation, pools, unhealthy });
+    const changes = pools.map((pool) => ({ kind: "whole", pool }) as const);
+    this.dataPlane.takePools({ generation: this.generation, pools: changes, unhealthy });
   }
 
   client(bytes: string | Uint8Array = "", address = "198.51.100.7"): TestWire {

@@ -2,8 +2,8 @@
 // listening sockets and sends each as a handle beside its `listen` message; a worker owns connections only.
 
 import type { Milliseconds } from "../core/clock.ts";
-import type { Pool } from "../model/pool.ts";
 import type { ListenerTotals, TargetTotals } from "./counters.ts";
+import type { PoolChange } from "./pool-change.ts";
 import type { Snapshot } from "./snapshot.ts";
 
 /** The descriptor by which a worker is handed the memory that it counts in, behind Node's own channel. */
@@ -63,8 +63,8 @@ export type FromWorker =
 /** A generation that differs from the worker's own in these pools alone. */
 export type PoolsChange = {
   readonly generation: number;
-  /** Each whole, as it is now. */
-  readonly pools: readonly Pool[];
+  /** Against what the worker was sent last. */
+  readonly pools: readonly PoolChange[];
   /** Every target of theirs that the probes have out at this moment; the others of theirs they have not. */
   readonly unhealthy: readonly TargetHealth[];
 };

@@ -11,6 +11,7 @@ import { createServiceKeeper } from "../../io/service-keeper.ts";
 import type { Config } from "../../model/config.ts";
 import { type HaConfig, haNone } from "../../model/ha.ts";
 import type { ModeChange, TrackStanding, VrrpMode, VrrpOrder, VrrpStatus } from "../../state/vrrp-protocol.ts";
+import type { Happening } from "../event-log.ts";
 import { alarm } from "./alarm.ts";
 import { FifoReaders } from "./fifo-readers.ts";
 import { groupEvent } from "./group-roles.ts";
@@ -33,6 +34,7 @@ export type HighAvailabilityOptions = {
   /** Monotonic. */
   readonly clock: Clock;
   readonly dataPlane: DataPlaneView;
+  readonly tellEvent: (happening: Happening) => void;
   /** Addresses came to the machine or went, as far as we moved them. */
   readonly addressesMoved: () => void;
 };
@@ -183,6 +185,13 @@ export class HighAvailability {
     if (from === "active" || to === "active") this.#options.addressesMoved();
     this.#roles.modeChanged(change);
     this.#notifier.tell({ of: "virtualRouter", name, event: eventOf(to), priority, cause });
+    this.#options.tellEvent({
+      type: "vip.mode",
+      who: "vrrp",
+      subject: { router: name },
+      before: { mode: from },
+      after: { mode: to, cause, priority },
+    });
     for (const group of this.#config.syncGroups) {
       if (!group.members.includes(name)) continue;
       const event = groupEvent(group, this.#roles.modes);

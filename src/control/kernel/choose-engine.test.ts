@@ -3,6 +3,7 @@ import { test } from "node:test";
 import type { Layer4Listener } from "../../model/listener.ts";
 import type { Balance } from "../../model/pool.ts";
 import { asksForKernel, chooseEngines, type Machine, proxied } from "./choose-engine.ts";
+import { planKernel } from "./plan.ts";
 import { configOf, poolOf, targetOf, tcpOf, udpOf } from "./test-kit.ts";
 
 const able: Machine = {
@@ -65,6 +66,32 @@ test("the kernel asked for and impossible is refused, with every reason", () => 
     refused.failures[0]?.detail ?? "",
     /^listener echo: `engine: kernel` is impossible here: .*twoChoices.*; give it CAP_NET_ADMIN$/,
   );
+});
+
+test("a target that the kernel cannot reach is left out of a listener that asked for it, and no obstacle to the others", () => {
+  const pools = [poolOf("app", [targetOf("10.1.0.1:80"), targetOf("[2001:db8::7]:80"), targetOf("[::1]:80")])];
+  const listener = tcpOf("echo", "10.0.0.9", 80);
+  const choices = chooseEngines(configOf([listener], pools), able);
+  assert.deepEqual(choices, {
+    ok: true,
+    chosen: [
+      {
+        listener: "echo",
+        engine: "kernel",
+        reason: "asked for",
+        fellBack: false,
+        leftOut: ["[2001:db8::7]:80", "[::1]:80"],
+      },
+    ],
+  });
+  const { carried } = planKernel([listener], pools, { routeLocalnet: false, countTraffic: false });
+  assert.deepEqual(
+    carried[0]?.targets.map(({ address }) => address),
+    ["10.1.0.1:80"],
+  );
+  const auto = chooseEngines(configOf([tcpOf("echo", "10.0.0.9", 80, { engine: "auto" })], pools), able);
+  assert.ok(auto.ok);
+  assert.equal(auto.chosen[0]?.engine, "proxy", "who may choose carries all of them");
 });
 
 test("what the sysctls forbid is named with the command that allows it, for the family that needs it", () => {

@@ -7,7 +7,7 @@ import { parseIp } from "../../core/address.ts";
 import type { Failure } from "../../core/failure.ts";
 import type { KernelCapabilities } from "../../io/kernel-capabilities.ts";
 import type { Config } from "../../model/config.ts";
-import { kernelObstacles } from "../../model/kernel-obstacles.ts";
+import { kernelObstacles, reachesTarget } from "../../model/kernel-obstacles.ts";
 import type { Layer4Listener, Listener } from "../../model/listener.ts";
 import type { Pool } from "../../model/pool.ts";
 import { poolOf } from "./plan.ts";
@@ -19,6 +19,8 @@ export type EngineChosen = {
   readonly reason: string;
   /** The proxy only because this machine cannot do what the configuration would allow. */
   readonly fellBack: boolean;
+  /** Addresses that the kernel gets no client for, since it cannot lead any there; absent where there are none. */
+  readonly leftOut?: readonly string[];
 };
 
 export type EngineChoices =
@@ -45,7 +47,9 @@ export function proxied({ listeners }: Pick<Config, "listeners">, chosen: readon
 
 /**
  * One choice for each layer-4 listener, in the order of the configuration. `machine` may be undefined when nobody asks for
- * the kernel. Code: kernel.impossible, one failure for each listener that asked in vain.
+ * the kernel. A target that the kernel asked for cannot reach is left out: validation has refused such a one of the file, and
+ * one of a source or the API must not take the listener along. Code: kernel.impossible, one failure for each listener that
+ * asked in vain.
  */
 export function chooseEngines(
   config: Pick<Config, "listeners" | "pools">,
@@ -59,12 +63,20 @@ export function chooseEngines(
       chosen.push({ listener: name, engine: "proxy", reason: "asked for", fellBack: false });
       continue;
     }
-    const configured = kernelObstacles(listener, config.pools);
-    const lacking = machine === undefined ? [] : machineObstacles(listener, config.pools, machine);
+    const leftOut = listener.engine === "kernel" ? unreached(listener, config.pools) : [];
+    const pools = leftOut.length === 0 ? config.pools : config.pools.map((pool) => without(pool, leftOut));
+    const configured = kernelObstacles(listener, pools);
+    const lacking = machine === undefined ? [] : machineObstacles(listener, pools, machine);
     const obstacles = [...configured, ...lacking];
     if (obstacles.length === 0) {
       const reason = listener.engine === "kernel" ? "asked for" : "the kernel can carry it";
-      chosen.push({ listener: name, engine: "kernel", reason, fellBack: false });
+      chosen.push({
+        listener: name,
+        engine: "kernel",
+        reason,
+        fellBack: false,
+        ...(leftOut.length === 0 ? {} : { leftOut }),
+      });
     } else if (listener.engine === "auto") {
       const fellBack = configured.length === 0;
       chosen.push({ listener: name, engine: "proxy", reason: obstacles.join("; "), fellBack });
@@ -73,6 +85,16 @@ export function chooseEngines(
     }
   }
   return failures.length > 0 ? { ok: false, failures } : { ok: true, chosen };
+}
+
+function unreached(listener: Layer4Listener, pools: readonly Pool[]): readonly string[] {
+  const pool = pools.find(({ name }) => name === poolOf(listener));
+  const targets = pool?.targets.filter((target) => !reachesTarget(listener.bind.host, target)) ?? [];
+  return targets.map(({ address }) => address);
+}
+
+function without(pool: Pool, addresses: readonly string[]): Pool {
+  return { ...pool, targets: pool.targets.filter(({ address }) => !addresses.includes(address)) };
 }
 
 function impossible(listener: string, obstacles: readonly string[]): Failure {

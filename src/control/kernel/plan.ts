@@ -8,6 +8,7 @@ import { sourceSlotCount } from "../../balance/source-table.ts";
 import { turnSlotCount } from "../../balance/turn-table.ts";
 import { parseIp } from "../../core/address.ts";
 import { assert } from "../../core/assert.ts";
+import { reachesTarget } from "../../model/kernel-obstacles.ts";
 import type { BindAddress, Layer4Listener } from "../../model/listener.ts";
 import type { Balance, Pool, Target } from "../../model/pool.ts";
 
@@ -79,7 +80,8 @@ function carry(listener: Layer4Listener, pools: ReadonlyMap<string, Pool>, optio
   const address = parseIp(listener.bind.host);
   assert(pool !== undefined && address !== undefined, `listener ${listener.name} is validated`);
   const wildcard = address.bytes.every((byte) => byte === 0);
-  const targets = pool.targets.map(({ address, host, port, weight, backup, intent }) => ({
+  const reached = pool.targets.filter((target) => reachesTarget(listener.bind.host, target));
+  const targets = reached.map(({ address, host, port, weight, backup, intent }) => ({
     address,
     host,
     port,
