@@ -7,7 +7,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { createServer } from "node:net";
 import { monitorEventLoopDelay, performance } from "node:perf_hooks";
 import { fileURLToPath } from "node:url";
-import { HealthChecks } from "../src/control/health-checks.ts";
+import { HealthChecks } from "../src/control/targets/health-checks.ts";
 import type { Log } from "../src/core/log.ts";
 import { seededRandom } from "../src/core/random.ts";
 import type { Prober } from "../src/io/probe.ts";

@@ -3,9 +3,9 @@
 // others of the supervisor wait at most while the text is written.
 
 import { metricsPieces } from "../src/admin/metrics.ts";
-import { collectMetrics } from "../src/control/metrics-collect.ts";
-import { Ledger, LedgerRegion } from "../src/control/metrics-ledger.ts";
-import { metricsParts, testConfig, testPool, testTarget } from "../src/control/test-metrics.ts";
+import { collectMetrics } from "../src/control/metrics/collect.ts";
+import { Ledger, LedgerRegion } from "../src/control/metrics/ledger.ts";
+import { metricsParts, testConfig, testPool, testTarget } from "../src/control/metrics/test-metrics.ts";
 import { createSharedMemory } from "../src/io/shared-memory.ts";
 import { TargetCounters } from "../src/state/counters.ts";
 import { regionBytesMax } from "../src/state/slot-layout.ts";

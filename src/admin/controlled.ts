@@ -4,12 +4,12 @@
 import type { ClientExplanation } from "../control/client-explanation.ts";
 import type { EventLog } from "../control/event-log.ts";
 import type { HaStatus } from "../control/ha/high-availability.ts";
-import type { NodeMetrics } from "../control/metrics.ts";
+import type { NodeMetrics } from "../control/metrics/metrics.ts";
 import type { NodeStatus } from "../control/node-status.ts";
 import type { KeptRelease, ReleaseOrder } from "../control/release/release-book.ts";
-import type { PoolSourceStatus } from "../control/source-watches.ts";
 import type { ReloadOutcome } from "../control/supervisor.ts";
-import type { TargetExplanation } from "../control/target-explanation.ts";
+import type { PoolSourceStatus } from "../control/targets/source-watches.ts";
+import type { TargetExplanation } from "../control/targets/target-explanation.ts";
 import type { Result } from "../core/failure.ts";
 import type { Config } from "../model/config.ts";
 import type { DesiredTarget, TargetOrder } from "../state/desired.ts";

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { test } from "node:test";
-import { collectMetrics } from "../control/metrics-collect.ts";
-import { everyMetric } from "../control/metrics-table.ts";
-import { metricsParts, testConfig, testPool, testTarget } from "../control/test-metrics.ts";
+import { collectMetrics } from "../control/metrics/collect.ts";
+import { everyMetric } from "../control/metrics/table.ts";
+import { metricsParts, testConfig, testPool, testTarget } from "../control/metrics/test-metrics.ts";
 import { formatMetrics, metricsPieces, pieceLength } from "./metrics.ts";
 import { Exposition } from "./test-exposition.ts";
 

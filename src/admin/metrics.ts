@@ -3,8 +3,8 @@
 // lines, so labels are escaped once for all lines of a target, and the text can be had in pieces between which others have
 // their turn.
 
-import type { NodeMetrics } from "../control/metrics.ts";
-import type { HistogramSample, MetricFamily, Sample } from "../control/metrics-families.ts";
+import type { HistogramSample, MetricFamily, Sample } from "../control/metrics/families.ts";
+import type { NodeMetrics } from "../control/metrics/metrics.ts";
 import { durationBounds } from "../state/slot-durations.ts";
 
 /** Characters of one piece, about: a few milliseconds of work. */

@@ -3,7 +3,7 @@
 
 import { fieldNameOf, type TargetFieldName } from "../config/target-fields.ts";
 import type { NodeStatus, TargetSummary } from "../control/node-status.ts";
-import type { PoolSourceStatus } from "../control/source-watches.ts";
+import type { PoolSourceStatus } from "../control/targets/source-watches.ts";
 import type { DesiredTarget, Owner } from "../state/desired.ts";
 import type { ControlledTargets } from "./controlled.ts";
 

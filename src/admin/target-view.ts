@@ -4,8 +4,8 @@
 
 import { encodeTarget, fieldNameOf, type TargetFieldName } from "../config/target-fields.ts";
 import type { NodeStatus } from "../control/node-status.ts";
-import type { PoolSourceStatus } from "../control/source-watches.ts";
-import type { TargetExplanation } from "../control/target-explanation.ts";
+import type { PoolSourceStatus } from "../control/targets/source-watches.ts";
+import type { TargetExplanation } from "../control/targets/target-explanation.ts";
 import { formatDuration } from "../core/units.ts";
 import type { Pool } from "../model/pool.ts";
 import type { DesiredTarget, Owner } from "../state/desired.ts";

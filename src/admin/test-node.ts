@@ -3,7 +3,7 @@
 
 import { EventLog } from "../control/event-log.ts";
 import type { NodeStatus, TargetSummary } from "../control/node-status.ts";
-import type { TargetExplanation } from "../control/target-explanation.ts";
+import type { TargetExplanation } from "../control/targets/target-explanation.ts";
 import { bad, good } from "../core/failure.ts";
 import type { Config } from "../model/config.ts";
 import { haNone } from "../model/ha.ts";

@@ -7,7 +7,7 @@ import type { Command } from "commander";
 import { Option } from "commander";
 import type { TargetView } from "../admin/target-view.ts";
 import type { ClientExplanation } from "../control/client-explanation.ts";
-import type { ProbeSeen, TargetExplanation } from "../control/target-explanation.ts";
+import type { ProbeSeen, TargetExplanation } from "../control/targets/target-explanation.ts";
 import { type AdminOptions, withAdminOptions } from "./admin-client.ts";
 import { askOrTell, placeOf } from "./ask.ts";
 import { type CliIo, exitCodes } from "./cli-io.ts";

@@ -16,11 +16,11 @@ import { toSnapshot } from "../state/snapshot.ts";
 import { AddressWatch } from "./address-watch.ts";
 import type { Happening } from "./event-log.ts";
 import { HighAvailability } from "./ha/high-availability.ts";
-import { HealthChecks } from "./health-checks.ts";
-import type { HeartbeatConfig } from "./heartbeat.ts";
 import { asksForKernel, layer4Of, proxied } from "./kernel/choose-engine.ts";
 import { type JudgedEngines, KernelEngine, type PreparedPlan } from "./kernel/kernel-engine.ts";
 import { nothingPlanned } from "./kernel/plan.ts";
+import { HealthChecks } from "./targets/health-checks.ts";
+import type { HeartbeatConfig } from "./workers/heartbeat.ts";
 import {
   closeDropped,
   isEverywhere,
@@ -28,9 +28,9 @@ import {
   type SocketPlan,
   type SocketPlanResult,
   socketKey,
-} from "./listener-sockets.ts";
-import { WorkerFleet } from "./worker-fleet.ts";
-import type { SlotsConfig } from "./worker-slots.ts";
+} from "./workers/listener-sockets.ts";
+import { WorkerFleet } from "./workers/worker-fleet.ts";
+import type { SlotsConfig } from "./workers/worker-slots.ts";
 
 export type CarriersOptions = {
   readonly config: Config;

@@ -6,8 +6,8 @@ import type { Target } from "../model/pool.ts";
 import { targetTotals } from "../state/counters.ts";
 import type { TargetStatus, WorkerStatus } from "../state/worker-protocol.ts";
 import { type StatusParts, sumStatus } from "./node-status.ts";
-import type { PoolSourceStatus } from "./source-watches.ts";
-import { initialSlots, type Slot, slotsConfigDefault, stepSlots } from "./worker-slots.ts";
+import type { PoolSourceStatus } from "./targets/source-watches.ts";
+import { initialSlots, type Slot, slotsConfigDefault, stepSlots } from "./workers/worker-slots.ts";
 
 function target(address: string): Target {
   const [host = "", port = ""] = address.split(":");

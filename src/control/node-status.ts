@@ -20,10 +20,10 @@ import {
   withoutListenerTraffic,
   withoutTargetTraffic,
 } from "./kernel/kernel-status.ts";
-import type { NodeTotals } from "./metrics-totals.ts";
-import type { PoolSourceStatus } from "./source-watches.ts";
-import type { JudgedTarget } from "./target-explanation.ts";
-import type { Slot, SlotPhase } from "./worker-slots.ts";
+import type { NodeTotals } from "./metrics/totals.ts";
+import type { PoolSourceStatus } from "./targets/source-watches.ts";
+import type { JudgedTarget } from "./targets/target-explanation.ts";
+import type { Slot, SlotPhase } from "./workers/worker-slots.ts";
 
 export type WorkerSummary = {
   readonly worker: number;

@@ -14,19 +14,19 @@ import { Carriers, isDraining } from "./carriers.ts";
 import { type ClientExplanation, explainClient } from "./client-explanation.ts";
 import { EventLog, type Happening } from "./event-log.ts";
 import type { HaStatus } from "./ha/high-availability.ts";
-import type { HeartbeatConfig } from "./heartbeat.ts";
 import { refuseChange } from "./judge-change.ts";
-import { LiveTargets, type OrderOutcome, type OrderRequest } from "./live-targets.ts";
 import type { LoadedConfig } from "./load-config.ts";
-import { Metrics, type NodeMetrics } from "./metrics.ts";
+import { Metrics, type NodeMetrics } from "./metrics/metrics.ts";
 import { type NodeStatus, sumStatus } from "./node-status.ts";
-import { refuseOrder } from "./refuse-order.ts";
 import { type KeptRelease, ReleaseBook, type ReleaseOrder } from "./release/release-book.ts";
 import { Serial } from "./serial.ts";
-import type { PoolSourceStatus } from "./source-watches.ts";
-import type { TargetExplanation } from "./target-explanation.ts";
+import { LiveTargets, type OrderOutcome, type OrderRequest } from "./targets/live-targets.ts";
+import { refuseOrder } from "./targets/refuse-order.ts";
+import type { PoolSourceStatus } from "./targets/source-watches.ts";
+import type { TargetExplanation } from "./targets/target-explanation.ts";
 import { Turns } from "./turns.ts";
-import type { SlotsConfig } from "./worker-slots.ts";
+import type { HeartbeatConfig } from "./workers/heartbeat.ts";
+import type { SlotsConfig } from "./workers/worker-slots.ts";
 
 export type SupervisorOptions = {
   /** The configuration to start with, and how to read it again. */

@@ -19,7 +19,7 @@ export type TargetSurroundings = {
   readonly onlyTarget: boolean;
 };
 
-/** Why the probes have a target out that they have not asked yet: its check says `initial: unhealthy` (control/health-checks.ts). */
+/** Why the probes have a target out that they have not asked yet: its check says `initial: unhealthy` (control/targets/health-checks.ts). */
 const untriedReason = "target.health.initial";
 const never = Number.NEGATIVE_INFINITY;
 

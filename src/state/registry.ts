@@ -1,5 +1,5 @@
 // The desired targets of all pools: what the file, the sources and the API say, laid over each other. The change's way, and
-// pure: no clock (time comes as data), no disk, no network. Who drives it (src/control/live-targets.ts) brings it every
+// pure: no clock (time comes as data), no disk, no network. Who drives it (src/control/targets/live-targets.ts) brings it every
 // change as a step and does what the step says: tell the events, give the workers the pools that changed, keep the entries.
 //
 // - First of file, source, API is a target's owner; its fields hold, with what the API said of it over them.

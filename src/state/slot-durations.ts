@@ -1,6 +1,6 @@
 // Durations as a histogram in slots: one figure a bucket and one for their sum, bumped on the request's way without a
 // branch that matters and without a look-up. The bounds are fixed, so that figures of workers, nodes and versions of a
-// release add up. What is exported of it stands in src/control/metrics-table.ts.
+// release add up. What is exported of it stands in src/control/metrics/table.ts.
 
 import type { Milliseconds } from "../core/clock.ts";
 

@@ -6,7 +6,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { performance } from "node:perf_hooks";
 import { after, before, describe, test } from "node:test";
-import { SourceWatches } from "../../src/control/source-watches.ts";
+import { SourceWatches } from "../../src/control/targets/source-watches.ts";
 import type { Failure } from "../../src/core/failure.ts";
 import type { LogFields } from "../../src/core/log.ts";
 import type { Pool } from "../../src/model/pool.ts";
